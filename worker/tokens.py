@@ -1,0 +1,94 @@
+"""Tokens as values, and what the refresh asks of their store.
+
+A token server's answer is a `Grant`. Stored for an account it is a `Token`: the same pair with the version under which
+it is kept. The version moves by one with every replacement, so "the pair I used" can be named without showing it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Protocol
+
+
+class TokenState(Enum):
+    """How much an access token is worth. States, not orders: who acts on them decides."""
+
+    FRESH = "fresh"
+    STALE = "stale"  # within the margin of its end
+    INVALID = "invalid"  # its time is over
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token server handed out.
+
+    Args:
+        access_token: For calls; lives `expires_in` seconds from `received_at`.
+        refresh_token: For the next grant; None when the answer had none (the old one stays in force).
+        expires_in: Seconds, as the server said. Trusted from receipt, by our clock; the server's `expires` is not read,
+            because our clock and theirs may differ.
+        received_at: Our clock, before the request was sent: the token can only be younger than we think.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_in: int
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A stored pair. `version` names it in logs and comparisons."""
+
+    account_id: int
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_in: int
+    access_expires_at: datetime
+    refresh_issued_at: datetime
+    version: int
+
+    def state(self, now: datetime, margin: timedelta) -> TokenState:
+        """FRESH, STALE or INVALID at `now`.
+
+        The margin in force is the smaller of `margin` and a third of the token's life, so that a short-lived token is
+        not stale from its birth.
+        """
+        left = self.access_expires_at - now
+        if left <= timedelta(0):
+            return TokenState.INVALID
+        return TokenState.STALE if left < effective_margin(margin, self.expires_in) else TokenState.FRESH
+
+
+def effective_margin(margin: timedelta, expires_in: int) -> timedelta:
+    """The smaller of the margin set by the operator and a third of the token's life."""
+    return min(margin, timedelta(seconds=expires_in / 3))
+
+
+class TokenStore(Protocol):
+    """Where pairs are kept, encrypted. Every method is one short transaction of its own.
+
+    The refresh lease is a compare-and-swap on (version, no live lease): over all threads, processes and hosts one
+    caller gets it. Replacing does not ask for the lease, only for the version: an answer that comes after the lease ran
+    out may hold the only live pair.
+    """
+
+    def load(self, account_id: int) -> Token:
+        """The stored pair. Raises NeedsReauth when the account waits for a person, or has none."""
+        ...
+
+    def claim_refresh(self, account_id: int, *, version: int, owner: str, now: datetime, lease: timedelta) -> bool:
+        """Take the right to refresh this very pair; False when another holds it or the pair has changed."""
+        ...
+
+    def release_refresh(self, account_id: int, *, owner: str) -> None:
+        """Give the right back after a failure that changed nothing."""
+        ...
+
+    def replace(self, account_id: int, *, version: int, grant: Grant) -> bool:
+        """Store the new pair if the stored one is still `version`, and end the lease; False when it is not."""
+        ...
+
+    def condemn(self, account_id: int, *, version: int, reason: str) -> bool:
+        """Put the account into `needs_reauth` if the stored pair is still `version`; False when it is not."""
+        ...
