@@ -31,3 +31,19 @@ class BudgetStore(Protocol):
     def closed_methods(self, portal_id: int, *, now: datetime) -> Mapping[str, datetime]:
         """The methods closed at `now`, and until when."""
         ...
+
+
+class Unlimited:
+    """No budget: for the one request that asks a portal who we are before it is stored."""
+
+    def reserve(self, portal_id: int, requests: int, *, now: datetime, patience: float) -> float:  # noqa: ARG002
+        return 0.0
+
+    def fill(self, portal_id: int, *, now: datetime) -> None:
+        pass
+
+    def close_method(self, portal_id: int, method: str, *, until: datetime) -> None:
+        pass
+
+    def closed_methods(self, portal_id: int, *, now: datetime) -> Mapping[str, datetime]:  # noqa: ARG002
+        return {}

@@ -21,6 +21,7 @@
     │       ├── AccessDenied      the account's user may not do this
     │       └── MethodNotFound    the portal does not know the method
     ├── IncompleteRun             a run that is not whole: nothing deleted, no cursor moved (exit 4)
+    │   ├── Interrupted           it was stopped, or its time is over; the next run goes on from there, at once
     │   └── GuardTripped          too much would be deleted; an operator decides (exit 4)
     ├── LeaseLost                 another process took over: commit nothing more
     └── Rejected                  one record cannot become a row; the run goes on
@@ -154,6 +155,10 @@ class MethodNotFound(CallRefused):
 
 class IncompleteRun(B24SyncError):
     """Not everything was read: nothing may be deleted and no cursor may move."""
+
+
+class Interrupted(IncompleteRun):
+    """The run was stopped or its time is over: the next one goes on from its bookmark, at once."""
 
 
 class GuardTripped(IncompleteRun):

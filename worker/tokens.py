@@ -65,6 +65,47 @@ def effective_margin(margin: timedelta, expires_in: int) -> timedelta:
     return min(margin, timedelta(seconds=expires_in / 3))
 
 
+IDLE_REFRESH_AGE = timedelta(days=20)
+"""The age at which an idle account's refresh token is renewed: 180 days are documented, 28 in older texts."""
+
+
+def should_renew(
+    *,
+    now: datetime,
+    tick: timedelta,
+    next_run_at: datetime | None,
+    interval: timedelta,
+    margin: timedelta,
+    access_expires_at: datetime,
+    expires_in: int,
+    refresh_issued_at: datetime,
+) -> bool:
+    """Whether beat should renew this pair in this tick. Pure.
+
+    Yes in the last tick before a run that would meet a token that is not fresh and would not live until the run after
+    it: so it is renewed before its end, only when a run is coming, and once in its life; never on a bare timer, for
+    which Bitrix24 may block an application (vendor: settings/oauth/auto-renewal.md). And yes for an account without
+    runs (`next_run_at` None: idle or paused) when its refresh token is about to age out.
+
+    Args:
+        now: Our clock.
+        tick: Time until beat asks again.
+        next_run_at: When the account's portal runs next; None when it will not.
+        interval: Time between two runs.
+        margin: B24SYNC_TOKEN_MARGIN.
+        access_expires_at: Of the stored pair.
+        expires_in: Its life in seconds, as granted.
+        refresh_issued_at: Of the stored pair.
+    """
+    if now - refresh_issued_at >= IDLE_REFRESH_AGE:
+        return True
+    if next_run_at is None or next_run_at > now + tick:
+        return False
+    run_at = max(now, next_run_at)
+    stale = access_expires_at - run_at < effective_margin(margin, expires_in)
+    return stale and access_expires_at <= run_at + interval
+
+
 class TokenStore(Protocol):
     """Where pairs are kept, encrypted. Every method is one short transaction of its own.
 

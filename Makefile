@@ -1,0 +1,58 @@
+# Everything by one word. `make` alone says which words there are.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+STAMP := $(VENV)/.installed
+
+##@ Use
+.PHONY: demo
+demo: $(STAMP) ## Watch an invented portal being mirrored (ARGS="--once" ends after the first mirror)
+	@$(BIN)/b24sync demo $(ARGS)
+
+##@ Develop
+.PHONY: install check format test test-long bench migrate revision clean
+install: $(STAMP) ## Make the virtual environment and install everything into it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "b24sync needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "this Python cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 2; }
+	@echo "Installing into $(VENV) (once) ..."
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+check: $(STAMP) ## What CI checks besides the tests: format, lint, types, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(STAMP) ## All tests but the long ones (ARGS="-k name" for some)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
+
+test-long: $(STAMP) ## The long tests, bounded to 15 minutes
+	timeout 900 $(BIN)/pytest -m long $(ARGS)
+
+bench: $(STAMP) ## Figures: requests and memory (tests/benchmarks)
+	timeout 900 $(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+migrate: $(STAMP) ## Bring the configured database to this program's schema
+	$(BIN)/b24sync db upgrade
+
+revision: $(STAMP) ## New migration from the models: make revision MESSAGE="what and why"
+	$(BIN)/alembic revision --autogenerate -m "$(MESSAGE)"
+
+clean: ## Remove what the tools made (not your data)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov dist build demo-data
+
+##@ Help
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

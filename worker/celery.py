@@ -1,0 +1,89 @@
+"""The Celery app. `celery -A worker worker` and `celery -A worker beat` find it here; `b24sync run` makes its own.
+
+Every setting is one that was measured or read in Celery's source; the reasons stand beside them.
+"""
+
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from worker import log
+from worker.config import Settings
+from worker.errors import SettingsError
+from worker.schedule import QUEUE, beat_schedule
+from worker.wiring import Wiring
+
+JOBS = ("tasks.sync", "tasks.tokens", "tasks.maintenance")
+"""Named one by one: autodiscovery does not import `tasks.sync`."""
+
+LONGEST_JOB = 7200
+"""Seconds; longer than a turn's deadline and any countdown, or Redis would hand a running job to a second worker."""
+
+
+def create_app(wiring: Wiring) -> Celery:
+    """The app for `wiring.settings`; without a broker setting everything stays in this process's memory."""
+    settings = wiring.settings
+    broker = settings.broker_url or "memory://"
+    app = Celery("b24sync", include=JOBS)
+    app.conf.update(
+        broker_url=broker,
+        broker_transport_options=_transport_options(broker),
+        broker_connection_retry_on_startup=True,
+        task_default_queue=QUEUE,
+        task_ignore_result=True,  # the database holds what came of a job
+        task_acks_late=True,  # a killed worker's job is delivered again; the lease makes that harmless
+        task_reject_on_worker_lost=False,  # True was measured to be an endless poison loop
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_max_tasks_per_child=200,
+        task_soft_time_limit=1500,  # prefork only; a turn has its own deadline, checked between pages
+        task_time_limit=1800,
+        beat_scheduler="celery.beat:Scheduler",  # no file: what is due stands in the database
+        beat_max_loop_interval=5,
+        beat_schedule=beat_schedule(settings.sync_interval),
+        timezone="UTC",
+        enable_utc=True,
+    )
+    if broker.startswith(("amqp", "pyamqp")):
+        # Quorum queues outlive a broker's crash; their delayed delivery needs a topic exchange.
+        app.conf.update(task_default_queue_type="quorum", task_default_exchange_type="topic", task_default_exchange=QUEUE)
+    app.wiring = wiring
+    worker_process_init.connect(wiring.after_fork, weak=False)
+    return app
+
+
+def _transport_options(broker: str) -> dict[str, Any]:
+    if broker.startswith("memory"):
+        return {"polling_interval": 0.1}
+    if broker.startswith("redis"):
+        return {"visibility_timeout": LONGEST_JOB, "unacked_restore_throttle": 1}
+    return {"confirm_publish": True}
+
+
+def _separate_app() -> Celery:
+    """The app for `celery -A worker ...`. A sentence and exit 2 where the settings do not allow it."""
+    try:
+        settings = Settings.load()
+        if settings.broker_url is None:
+            raise SettingsError(
+                [
+                    "CELERY_BROKER_URL is not set: a separate Celery worker or beat needs redis:// or amqp:// "
+                    "(`b24sync run` needs none)"
+                ]
+            )
+        log.set_up()
+        return create_app(Wiring(settings))
+    except SettingsError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"b24sync: {problem}\n")
+        raise SystemExit(2) from None
+
+
+def __getattr__(name: str) -> Celery:
+    """`app`, made when it is asked for: importing this module must not need settings."""
+    if name != "app":
+        raise AttributeError(name)
+    app = globals()["app"] = _separate_app()
+    return app

@@ -1,0 +1,61 @@
+"""batch: up to 50 calls in one request (settings/how-to-call-rest-api/batch.md)."""
+
+from typing import TYPE_CHECKING
+
+from worker.emulator import php
+from worker.emulator.errors import RestError
+from worker.emulator.php import Json, Map
+from worker.emulator.rest import Call, Caller, run
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.emulator.portal import Portal
+
+LENGTH = 50
+
+
+def commands(params: Map) -> list[tuple[str, str]]:
+    """Key and command; what is no text is skipped silently."""
+    cmd = php.as_map(params.get("cmd"))
+    return [(key, command) for key, command in cmd.items() if isinstance(command, str)]
+
+
+def run_batch(portal: "Portal", params: Map, caller: Caller, now: "datetime") -> Json:
+    halt = php.truthy(params.get("halt"))
+    results: Map = {}
+    errors: Map = {}
+    totals: Map = {}
+    nexts: Map = {}
+    times: Map = {}
+    scopes = {"result": results, "next": nexts, "total": totals}
+    for number, (key, command) in enumerate(commands(params)):
+        if number >= LENGTH:
+            errors[key] = RestError("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded!").body()
+            continue
+        method, raw = php.split_command(command)
+        if portal.faults.take({"sub_missing"}, {method}):
+            continue
+        call = Call(portal, method, php.resolve(raw, scopes), caller, now, in_batch=True)
+        try:
+            results[key] = run(call)
+        except RestError as error:
+            errors[key] = error.body()
+            errors[key].pop("time", None)
+            if "time" in error.extra:
+                times[key] = error.extra["time"]
+            if halt:
+                break
+            continue
+        times[key] = call.time
+        if call.total is not None:
+            totals[key] = call.total
+        if call.next is not None:
+            nexts[key] = call.next
+    return {
+        "result": php.array(results),
+        "result_error": php.array(errors),
+        "result_total": php.array(totals),
+        "result_next": php.array(nexts),
+        "result_time": php.array(times),
+    }

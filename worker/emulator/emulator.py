@@ -1,0 +1,69 @@
+"""The whole stage: one token server and any number of portals."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from worker.emulator.oauth import TokenServer
+from worker.emulator.portal import Portal, token_reply
+from worker.emulator.server import LoopbackServer, Reply, Request, html_reply
+from worker.emulator.spec import PortalSpec
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Emulator:
+    """A token server and its portals, each on a loopback port of its own.
+
+    >>> with Emulator() as emulator:
+    ...     portal = emulator.add_portal(PortalSpec(tasks=10))
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] | None = None, port: int = 0) -> None:
+        self.clock = clock or _utc_now
+        self.token_server = TokenServer(self.clock)
+        self.portals: list[Portal] = []
+        self._server = LoopbackServer(self._answer, port)
+        self.token_server.host = self._server.host
+        self._running = False
+
+    @property
+    def auth_url(self) -> str:
+        return f"http://{self._server.host}"
+
+    def add_portal(self, spec: PortalSpec, *, port: int = 0) -> Portal:
+        """A portal more; in a running emulator it answers at once."""
+        portal = Portal(spec, self.token_server, port)
+        self.portals.append(portal)
+        if self._running:
+            portal.start()
+        return portal
+
+    def start(self) -> None:
+        if not self._running:
+            self._running = True
+            self._server.start()
+            for portal in self.portals:
+                portal.start()
+
+    def stop(self) -> None:
+        self._running = False
+        for portal in self.portals:
+            portal.stop()
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    def _answer(self, request: Request) -> Reply:
+        if request.path.rstrip("/") != "/oauth/token":
+            return html_reply(404, "<html><body>Not found</body></html>")
+        reply = self.token_server.grant(request.params(), request.method)
+        return token_reply(reply.status, reply.body, lose=reply.lose, raw=reply.raw, delay=reply.hang)

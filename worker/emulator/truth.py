@@ -1,0 +1,249 @@
+"""What a right mirror holds: computed from the state, never from an answer. The columns are the mirror's contract."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from worker.emulator.dates import instant, zone
+from worker.emulator.eventrow import mask
+from worker.emulator.model import Event, Task, User
+from worker.emulator.recurrence import WEEK
+
+if TYPE_CHECKING:
+    from worker.emulator.portal import Portal
+
+Row = dict[str, Any]
+Window = tuple[datetime, datetime]
+
+
+def truth(portal: "Portal", viewer: int, calendars: Sequence[str], window: Window) -> dict[str, list[Row]]:
+    world = portal.world
+    tasks = [_task(world.tasks[task_id]) for task_id in world.task_ids if world.sees_task(viewer, world.tasks[task_id])]
+    tables = {
+        "tasks": tasks,
+        "users": [_user(portal, user) for user in world.users.values() if user.user_type not in {"bot", "email"}],
+        "planner_tasks": _planner(portal, viewer),
+    }
+    return tables | _Calendars(portal, viewer, calendars, window).tables()
+
+
+def clean(value: str | None) -> str | None:
+    """As SQL can keep it: no NUL, no half of a surrogate pair; an empty text is no text."""
+    return kept(value) or None if value is not None else None
+
+
+def kept(value: str) -> str:
+    return "".join("\ufffd" if char == "\0" or "\ud800" <= char <= "\udfff" else char for char in value)
+
+
+def packed(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _task(task: Task) -> Row:
+    crm = task.uf.get("UF_CRM_TASK")
+    return {
+        "task_id": task.task_id,
+        "title": kept(task.title),
+        "description": clean(task.description),
+        "status": task.status,
+        "priority": task.priority,
+        "created_by_id": task.created_by,
+        "responsible_id": task.responsible,
+        "group_id": task.group_id or None,
+        "parent_id": task.parent_id or None,
+        "stage_id": task.stage_id or None,
+        "deadline": task.deadline,
+        "created_at": task.created,
+        "changed_at": task.changed,
+        "activity_at": task.activity,
+        "closed_at": task.closed,
+        "start_plan_at": task.start_plan,
+        "end_plan_at": task.end_plan,
+        "started_at": task.started,
+        "time_estimate_seconds": task.time_estimate,
+        "time_spent_seconds": task.time_spent,
+        "accomplices": packed(sorted(task.accomplices)),
+        "auditors": packed(sorted(task.auditors)),
+        "tags": packed(sorted(kept(tag) for tag in task.tags.values())),
+        "crm_links": packed(crm if isinstance(crm, list) else []),
+    }
+
+
+def _user(portal: "Portal", user: User) -> Row:
+    contacts = bool({"user", "user_basic"} & set(portal.scope.split(",")))
+    return {
+        "user_id": user.user_id,
+        "name": kept(user.name),
+        "last_name": clean(user.last_name),
+        "second_name": clean(user.second_name),
+        "email": clean(user.email) if contacts else None,
+        "active": user.active,
+        "work_position": clean(user.work_position),
+        "departments": packed(sorted(user.departments)),
+        "user_type": user.user_type,
+        "time_zone": clean(user.zone),
+    }
+
+
+def _planner(portal: "Portal", viewer: int) -> list[Row]:
+    today = portal.clock().astimezone(zone(portal.world.zone_of(viewer))).date()
+    tasks = portal.world.tasks
+    ids = [
+        task_id
+        for task_id in portal.world.planner.get(viewer, [])
+        if task_id in tasks and portal.world.sees_task(viewer, tasks[task_id])
+    ]
+    return [
+        {"user_id": viewer, "planned_on": today, "task_id": task_id, "position": position}
+        for position, task_id in enumerate(ids)
+    ]
+
+
+class _Calendars:
+    """The four calendar tables of one viewer."""
+
+    def __init__(self, portal: "Portal", viewer: int, calendars: Sequence[str], window: Window) -> None:
+        self.portal = portal
+        self.world = portal.world
+        self.viewer = viewer
+        self.viewer_zone = self.world.zone_of(viewer)
+        self.window = window
+        self.sections = [
+            section for section in self.world.sections.values() if self._wanted(section.section_id, calendars)
+        ]
+
+    def _wanted(self, section_id: int, calendars: Sequence[str]) -> bool:
+        section = self.world.sections[section_id]
+        if self.world.access(self.viewer, section) == "none":
+            return False
+        if section.calendar_type == "company_calendar":
+            return "company" in calendars
+        if section.calendar_type == "group":
+            return "groups" in calendars
+        return "everyone" in calendars or ("mine" in calendars and section.owner_id == self.viewer)
+
+    def tables(self) -> dict[str, list[Row]]:
+        shown = {section.section_id for section in self.sections}
+        occurrences: list[Row] = []
+        events: dict[int, Event] = {}
+        for event in self.world.events.values():
+            if event.section_id in shown:
+                found = list(self._occurrences(event))
+                occurrences += found
+                if found:
+                    events[event.event_id] = event
+        return {
+            "calendar_sections": [
+                {
+                    "section_id": section.section_id,
+                    "calendar_type": section.calendar_type,
+                    "owner_id": section.owner_id,
+                    "name": kept(section.name),
+                    "description": clean(section.description),
+                    "color": clean(section.color),
+                    "text_color": clean(section.text_color),
+                }
+                for section in self.sections
+            ],
+            "calendar_events": [self._event(event) for event in events.values()],
+            "calendar_occurrences": occurrences,
+            "event_attendees": self._attendees(events),
+        }
+
+    def _span(self, event: Event, starts: datetime) -> tuple[datetime, datetime]:
+        """Both instants of an occurrence that starts at a wall clock; whole days are midnights of UTC."""
+        if event.all_day:
+            begin = starts.replace(tzinfo=UTC)
+            return begin, begin + event.wall_length
+        begin = instant(starts, event.zone_from or self.viewer_zone)
+        return begin, begin + timedelta(seconds=event.length(self.viewer_zone))
+
+    def _overlaps(self, event: Event, begin: datetime, end: datetime) -> bool:
+        first, last = self.window
+        if event.all_day:
+            return begin.date() < last.date() and end.date() >= first.date()
+        return begin < last and (end > first or begin >= first)
+
+    def _occurrences(self, event: Event) -> Iterator[Row]:
+        days = [event.starts.date()] if event.rule is None else event.rule.days(event.starts.date())
+        horizon = self.window[1].date() + timedelta(days=2)
+        for day in days:
+            if day > horizon:
+                return
+            if day in event.excluded:
+                continue
+            begin, end = self._span(event, datetime.combine(day, event.starts.time()))
+            if self._overlaps(event, begin, end):
+                yield {
+                    "event_id": event.event_id,
+                    "starts_at": begin,
+                    "ends_at": end,
+                    "all_day": event.all_day,
+                    "starts_on": begin.date() if event.all_day else None,
+                    "ends_on": end.date() if event.all_day else None,
+                }
+
+    def _event(self, event: Event) -> Row:
+        begin, end = self._span(event, event.starts)
+        level = self.world.event_access(self.viewer, event)
+        hidden = mask(self.portal.spec.language, event.accessibility)
+        name = {"full": event.name, "title": f"{event.name} {hidden}"}.get(level, hidden)
+        parent = event.parent_id if event.parent_id != event.event_id else None
+        return {
+            "event_id": event.event_id,
+            "section_id": event.section_id,
+            "parent_event_id": parent,
+            "recurrence_event_id": event.recurrence_id,
+            "calendar_type": event.calendar_type,
+            "owner_id": event.owner_id,
+            "name": kept(name),
+            "description": clean(event.description) if level == "full" else None,
+            "location": clean(event.location) if level == "full" else None,
+            "all_day": event.all_day,
+            "starts_at": begin,
+            "ends_at": end,
+            "starts_on": begin.date() if event.all_day else None,
+            "ends_on": end.date() if event.all_day else None,
+            "time_zone": clean(event.zone_from),
+            "recurrence_rule": self._rule(event),
+            "excluded_dates": packed([day.isoformat() for day in sorted(event.excluded)]),
+            "meeting_host_id": event.host if event.is_meeting else None,
+            "is_meeting": event.is_meeting,
+            "importance": clean(event.importance),
+            "accessibility": clean(event.accessibility),
+            "private": event.private,
+            "color": clean(event.color),
+            "masked": level != "full",
+        }
+
+    def _rule(self, event: Event) -> str | None:
+        """UNTIL comes last but for BYDAY: the whole last day, in UTC unless the event has no hours."""
+        rule = event.rule
+        if rule is None:
+            return None
+        parts = [rule.text()]
+        if rule.count is None and rule.until is not None:
+            parts.append(f"UNTIL={self._until(event, rule.until)}")
+        if rule.freq == "WEEKLY" and rule.byday:
+            parts.append("BYDAY=" + ",".join(sorted(rule.byday, key=WEEK.index)))
+        return ";".join(parts)
+
+    def _until(self, event: Event, day: date) -> str:
+        if event.all_day:
+            return f"{day:%Y%m%d}"
+        end = instant(datetime.combine(day, time(23, 59, 59)), event.zone_from or self.viewer_zone)
+        return f"{end:%Y%m%dT%H%M%SZ}"
+
+    def _attendees(self, events: dict[int, Event]) -> list[Row]:
+        """On the parent where the mirror has it, else on the copy; of masked rows nobody is known."""
+        rows: dict[tuple[int, int], Row] = {}
+        for event in events.values():
+            if not event.is_meeting or self.world.event_access(self.viewer, event) != "full":
+                continue
+            holder = event.parent_id if event.parent_id in events else event.event_id
+            for copy in self.world.copies(event.parent_id):
+                key = (holder, copy.owner_id)
+                rows[key] = {"event_id": holder, "user_id": copy.owner_id, "status": copy.status}
+        return list(rows.values())

@@ -1,0 +1,88 @@
+"""The viewer: whose eyes the portal's answers were written for.
+
+Dates of tasks are written in the clock of the token's user, and events without a zone are meant in it. `profile` needs
+no scope and says who that is (vendor: common/users/profile.md).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from worker.bitrix24.calls import Call
+from worker.errors import BadAnswer, Rejected
+from worker.resources.fields import to_bool, to_key
+from worker.resources.times import TaskClock, WallClock, find_zone, wall_clock
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The token's user at one moment.
+
+    Args:
+        user_id: The user's ID.
+        zone: The user's time zone, None where the portal does not name one that exists.
+        portal_now: The portal's clock, aware, with the portal server's offset.
+    """
+
+    user_id: int
+    zone: ZoneInfo | None
+    portal_now: datetime
+
+    @cached_property
+    def tasks_clock(self) -> TaskClock:
+        """Reads the dates of tasks."""
+        return TaskClock(self.zone, self.portal_now)
+
+    @cached_property
+    def events_clock(self) -> WallClock:
+        """The clock for events that name no zone: the user's, else the server's."""
+        return wall_clock(self.zone or self.server_zone)
+
+    @property
+    def server_zone(self) -> tzinfo:
+        """The offset of the portal's server, as of now."""
+        zone = self.portal_now.tzinfo
+        if zone is None:
+            raise ValueError("the portal's clock must be aware")
+        return zone
+
+    @property
+    def server_offset(self) -> timedelta:
+        """The same, as a span."""
+        return self.portal_now.utcoffset() or timedelta()
+
+
+def profile_call(key: str) -> Call:
+    """Asks who the token's user is."""
+    return Call(key, "profile")
+
+
+def viewer_from_profile(raw: msgspec.Raw, portal_now: datetime) -> Viewer:
+    """The viewer that an answer of `profile` describes. Raises BadAnswer when it names no user."""
+    profile = _profile(raw)
+    try:
+        user_id = to_key(profile.get("ID"), "ID")
+    except Rejected as error:
+        raise BadAnswer(f"the profile names no user: {error}", method="profile") from error
+    name = profile.get("TIME_ZONE")
+    zone = find_zone(name) if isinstance(name, str) and name else None
+    return Viewer(user_id, zone if isinstance(zone, ZoneInfo) else None, portal_now)
+
+
+def is_admin(raw: msgspec.Raw) -> bool:
+    """Whether an answer of `profile` calls the user an administrator; anything unclear is a no."""
+    try:
+        return to_bool(_profile(raw).get("ADMIN"), "ADMIN") or False
+    except Rejected:
+        return False
+
+
+def _profile(raw: msgspec.Raw) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise BadAnswer(f"the profile cannot be read: {error}", method="profile") from error

@@ -1,0 +1,25 @@
+"""When beat says what. Pure; beat only ticks, what is due is decided in the database."""
+
+from datetime import timedelta
+from typing import Any
+
+TICK = "b24sync.tick"
+RENEW = "b24sync.renew_tokens"
+MAINTAIN = "b24sync.maintain"
+SYNC = "b24sync.sync_portal"
+QUEUE = "b24sync"
+
+
+def tick_period(sync_interval: timedelta) -> timedelta:
+    """Seconds between ticks: a tenth of the interval, so that being due costs little lateness; 1 to 15 s."""
+    return timedelta(seconds=min(15.0, max(1.0, sync_interval.total_seconds() / 10)))
+
+
+def beat_schedule(sync_interval: timedelta) -> dict[str, dict[str, Any]]:
+    """The entries of Celery beat. A tick that found no worker in time is dropped: the next one finds the same due rows."""
+    period = tick_period(sync_interval).total_seconds()
+    return {
+        "tick": {"task": TICK, "schedule": period, "options": {"expires": period * 0.9}},
+        "renew-tokens": {"task": RENEW, "schedule": period, "options": {"expires": period * 0.9}},
+        "maintain": {"task": MAINTAIN, "schedule": 3600.0, "options": {"expires": 3000.0}},
+    }

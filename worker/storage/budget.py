@@ -1,0 +1,114 @@
+"""The request budgets, shared by all processes through the database: `worker.budget.BudgetStore` over SQL.
+
+A leaky bucket in one row: `level` is what was in it at `level_at`, and it empties by `per_second`. A reservation is one
+UPDATE that computes the level from what the row holds in that moment, so nothing is read first and no update is lost.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Double, Update, case, delete, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from worker.errors import LeaseLost
+from worker.storage.models import ClosedMethod, RequestBudget
+from worker.storage.results import change
+from worker.storage.session import Database
+
+
+class SqlBudgetStore:
+    """Every method is one short transaction of its own."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def reserve(self, portal_id: int, requests: int, *, now: datetime, patience: float) -> float:
+        """Reserve room for `requests` in the portal's bucket, in one update.
+
+        Returns:
+            Seconds to wait before sending, 0.0 when there is room now. A wait longer than `patience` seconds is
+            returned too, but then nothing was reserved.
+        """
+        level = _level(now) + requests
+        limit = RequestBudget.burst + RequestBudget.per_second * patience
+        statement = _set_level(portal_id, now, level).where(level <= limit)
+        with self._db.write() as session:
+            taken = change(session, statement) or (_add_bucket(session, portal_id) and change(session, statement))
+            after = RequestBudget.level if taken else level
+            wait = (after - RequestBudget.burst) / RequestBudget.per_second
+            return max(0.0, session.scalars(select(wait).where(RequestBudget.portal_id == portal_id)).one())
+
+    def fill(self, portal_id: int, *, now: datetime) -> None:
+        """The portal said QUERY_LIMIT_EXCEEDED: its bucket is full, whoever filled it."""
+        level = _level(now)
+        full = case((level > RequestBudget.burst, level), else_=RequestBudget.burst)
+        with self._db.write() as session:
+            _add_bucket(session, portal_id)
+            change(session, _set_level(portal_id, now, full))
+
+    def set_rate(self, portal_id: int, *, per_second: float, burst: float) -> None:
+        """The portal's plan allows another rate (Enterprise: 5 a second, 250 at once)."""
+        statement = update(RequestBudget).where(RequestBudget.portal_id == portal_id)
+        with self._db.write() as session:
+            _add_bucket(session, portal_id)
+            change(session, statement.values(per_second=per_second, burst=burst))
+
+    def close_method(self, portal_id: int, method: str, *, until: datetime) -> None:
+        """Nobody calls `method` before `until`. An earlier date never shortens a later one."""
+        this = (ClosedMethod.portal_id == portal_id, ClosedMethod.method == method)
+        later = case((ClosedMethod.until > until, ClosedMethod.until), else_=literal(until, ClosedMethod.until.type))
+        with self._db.write() as session:
+            if change(session, update(ClosedMethod).where(*this).values(until=later)):
+                return
+            try:
+                with session.begin_nested():
+                    session.execute(insert(ClosedMethod).values(portal_id=portal_id, method=method, until=until))
+            except IntegrityError:  # another process closed it in this moment, or the portal was removed
+                change(session, update(ClosedMethod).where(*this).values(until=later))
+
+    def closed_methods(self, portal_id: int, *, now: datetime) -> Mapping[str, datetime]:
+        """The methods closed at `now`, and until when."""
+        statement = select(ClosedMethod.method, ClosedMethod.until)
+        with self._db.read() as session:
+            rows = session.execute(statement.where(ClosedMethod.portal_id == portal_id, ClosedMethod.until > now))
+            return {method: until for method, until in rows}  # noqa: C416 - dict() would not keep the types
+
+
+def prune_closed_methods(session: Session, now: datetime) -> int:
+    """Forget methods that are open again."""
+    return change(session, delete(ClosedMethod).where(ClosedMethod.until <= now))
+
+
+def _level(now: datetime) -> ColumnElement[float]:
+    """What is left in the bucket at `now`, as SQL. A clock that stepped back empties nothing."""
+    moment = literal(now.timestamp(), Double)
+    passed = case((RequestBudget.level_at < moment, moment - RequestBudget.level_at), else_=0.0)
+    left = RequestBudget.level - passed * RequestBudget.per_second
+    return case((left > 0.0, left), else_=0.0)
+
+
+def _set_level(portal_id: int, now: datetime, level: ColumnElement[float]) -> Update:
+    moment = literal(now.timestamp(), Double)
+    later = case((RequestBudget.level_at < moment, moment), else_=RequestBudget.level_at)
+    statement = update(RequestBudget).where(RequestBudget.portal_id == portal_id)
+    # In this order: MariaDB computes each column from those already set.
+    return statement.ordered_values((RequestBudget.level, level), (RequestBudget.level_at, later))
+
+
+def _add_bucket(session: Session, portal_id: int) -> bool:
+    """See that the portal has a bucket; True when it had none.
+
+    Raises:
+        LeaseLost: The portal was removed.
+    """
+    found = select(RequestBudget.portal_id).where(RequestBudget.portal_id == portal_id)
+    if session.scalar(found) is not None:
+        return False
+    try:
+        with session.begin_nested():
+            session.execute(insert(RequestBudget).values(portal_id=portal_id))
+    except IntegrityError:
+        if session.scalar(found) is None:
+            raise LeaseLost(f"portal {portal_id} was removed") from None
+    return True

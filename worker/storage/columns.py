@@ -1,0 +1,51 @@
+"""Column types that mean the same on the three databases."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+# Portals number beyond 32 bits. SQLite gives an automatic key to a column declared INTEGER only.
+BigKey = BigInteger().with_variant(Integer(), "sqlite")
+
+# TEXT of MariaDB ends at 64 KB; a description alone may have 200 KB, and `raw` holds it once more.
+LongText = Text().with_variant(mysql.LONGTEXT(), "mysql")
+
+# A text that is part of a key: 191 four-byte characters are what the oldest InnoDB row format can index.
+KeyText = String(191)
+
+# One of a few words of our own.
+Word = String(32)
+
+# SHA-256, in hex.
+Sha256 = String(64)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant, UTC in and out.
+
+    A naive value is refused on the way in: the mistake would only show as hours lost, and much later.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "mysql":
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone cannot be stored: {value.isoformat()}")
+        utc = value.astimezone(UTC)
+        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature of TypeDecorator
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,0 +1,107 @@
+"""Who works on which portal: claims of the dispatcher, and the fenced lease of a run.
+
+A lease is a compare-and-swap on the portal's row. Its fence grows with every lease, so a process that lost the lease
+without noticing (it slept, its clock stood) is told so by `check_fence` before it commits anything.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from worker.errors import LeaseLost
+from worker.storage.models import Portal
+from worker.storage.results import change
+
+
+def claim_due(session: Session, *, now: datetime, enqueued_for: timedelta, limit: int) -> list[int]:
+    """Take up to `limit` portals that are due, and mark them as enqueued.
+
+    No portal is claimed by two dispatchers: the rows are locked while they are marked, and what another one has locked
+    is passed over. A portal whose message got lost is claimed again when `enqueued_for` is over.
+    """
+    due = (
+        select(Portal.id)
+        .where(
+            Portal.status == "active",
+            or_(Portal.next_run_at.is_(None), Portal.next_run_at <= now),
+            or_(Portal.enqueued_until.is_(None), Portal.enqueued_until <= now),
+            _free(now),
+        )
+        # MariaDB knows no NULLS FIRST.
+        .order_by(Portal.next_run_at.is_not(None), Portal.next_run_at, Portal.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = list(session.scalars(due))
+    if claimed:
+        change(session, update(Portal).where(Portal.id.in_(claimed)).values(enqueued_until=now + enqueued_for))
+    return claimed
+
+
+def take_lease(session: Session, portal_id: int, *, owner: str, now: datetime, ttl: timedelta) -> int | None:
+    """Take the portal's lease if nobody holds it.
+
+    Returns:
+        The fence of this lease, or None when another one is alive (whoever its owner is) or the portal is gone.
+    """
+    values = {
+        "lease_owner": owner,
+        "lease_until": now + ttl,
+        "fence": Portal.fence + 1,
+        "enqueued_until": None,
+    }
+    if change(session, update(Portal).where(Portal.id == portal_id, _free(now)).values(**values)) == 0:
+        return None
+    # The row is ours until the transaction ends: nobody moved the fence in between.
+    return session.scalars(select(Portal.fence).where(Portal.id == portal_id)).one()
+
+
+def renew_leases(
+    session: Session, *, owner_fences: Mapping[int, tuple[str, int]], now: datetime, ttl: timedelta
+) -> set[int]:
+    """Prolong leases, given as portal -> (owner, fence).
+
+    Returns:
+        The portals whose lease still was ours. One that ran out but was taken by nobody is ours again.
+    """
+    renewed = set()
+    for portal_id, (owner, fence) in sorted(owner_fences.items()):
+        statement = update(Portal).where(_held(portal_id, owner, fence)).values(lease_until=now + ttl)
+        if change(session, statement) == 1:
+            renewed.add(portal_id)
+    return renewed
+
+
+def check_fence(session: Session, portal_id: int, *, owner: str, fence: int, now: datetime) -> None:
+    """Make sure that the lease is ours until this transaction ends; called in the transaction that writes rows.
+
+    The portal's row is locked, so that nobody can take the lease between this look and the commit.
+
+    Raises:
+        LeaseLost: The lease ran out, is another's, or the portal is gone: roll back.
+    """
+    mine = select(Portal.id).where(_held(portal_id, owner, fence), Portal.lease_until > now)
+    # key_share: rows that refer to the portal may be inserted meanwhile (PostgreSQL).
+    if session.scalars(mine.with_for_update(key_share=True)).one_or_none() is None:
+        raise LeaseLost(f"the lease {fence} of portal {portal_id} is not ours any more")
+
+
+def release_lease(session: Session, portal_id: int, *, owner: str, fence: int, next_run_at: datetime | None) -> bool:
+    """Give the lease back and set when the portal is due; False when it was not ours any more."""
+    values = {"lease_owner": None, "lease_until": None, "next_run_at": next_run_at}
+    return change(session, update(Portal).where(_held(portal_id, owner, fence)).values(**values)) == 1
+
+
+def unclaim(session: Session, portal_ids: Iterable[int]) -> None:
+    """Undo a claim whose message could not be sent."""
+    change(session, update(Portal).where(Portal.id.in_(list(portal_ids))).values(enqueued_until=None))
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    return or_(Portal.lease_until.is_(None), Portal.lease_until <= now)
+
+
+def _held(portal_id: int, owner: str, fence: int) -> ColumnElement[bool]:
+    return and_(Portal.id == portal_id, Portal.lease_owner == owner, Portal.fence == fence)

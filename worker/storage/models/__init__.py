@@ -1,0 +1,35 @@
+"""The tables. `access`: who is connected; `entities`, `agenda`: the mirror; `bookkeeping`: how the mirror is kept."""
+
+from worker.storage.models.access import Account, OAuthToken, PendingLogin, Portal
+from worker.storage.models.agenda import CalendarEvent, CalendarOccurrence, CalendarSection, EventAttendee
+from worker.storage.models.base import Base
+from worker.storage.models.bookkeeping import (
+    ClosedMethod,
+    PortalEvent,
+    RejectedRecord,
+    RequestBudget,
+    SyncCursor,
+    SyncRun,
+)
+from worker.storage.models.entities import PlannerTask, Task, User
+
+__all__ = [
+    "Account",
+    "Base",
+    "CalendarEvent",
+    "CalendarOccurrence",
+    "CalendarSection",
+    "ClosedMethod",
+    "EventAttendee",
+    "OAuthToken",
+    "PendingLogin",
+    "PlannerTask",
+    "Portal",
+    "PortalEvent",
+    "RejectedRecord",
+    "RequestBudget",
+    "SyncCursor",
+    "SyncRun",
+    "Task",
+    "User",
+]

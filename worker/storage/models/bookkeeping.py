@@ -1,0 +1,125 @@
+"""How the mirror is kept: cursors, runs, rejected records, events and budgets."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Boolean, Double, ForeignKey, Index, Integer
+from sqlalchemy.orm import Mapped, mapped_column
+
+from worker.storage.columns import BigKey, KeyText, LongText, UtcDateTime, Word
+from worker.storage.models.base import Base, of_portal, options
+
+
+class SyncCursor(Base):
+    """Where the next run of a resource starts."""
+
+    __tablename__ = "sync_cursors"
+    __table_args__ = options("Where the next run of a resource starts")
+
+    portal_id: Mapped[int] = of_portal()
+    resource: Mapped[str] = mapped_column(Word, primary_key=True, comment="tasks, calendar, planner or users")
+    cursor_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime, comment="All changes before this (the portal's clock) are in the mirror"
+    )
+    bookmark: Mapped[str | None] = mapped_column(LongText, comment="Where a run that was cut off goes on, JSON")
+    last_full_at: Mapped[datetime | None] = mapped_column(UtcDateTime, comment="Last complete reading")
+    last_reconcile_at: Mapped[datetime | None] = mapped_column(UtcDateTime, comment="Last complete sweep of all IDs")
+    complete_as_admin: Mapped[bool | None] = mapped_column(
+        Boolean, comment="Whether the last complete run was an administrator's"
+    )
+    complete_scope: Mapped[str | None] = mapped_column(LongText, comment="Scopes of the last complete run")
+    next_run_at: Mapped[datetime | None] = mapped_column(UtcDateTime, comment="When it is due again; NULL: at once")
+    last_run_at: Mapped[datetime | None] = mapped_column(UtcDateTime, comment="When its last run ended")
+    last_status: Mapped[str | None] = mapped_column(Word, comment="ok, incomplete, guarded or failed")
+
+
+class SyncRun(Base):
+    """One run of one resource, or the sum of an hour's quiet ones."""
+
+    __tablename__ = "sync_runs"
+    __table_args__ = options(
+        "Runs and their figures; quiet runs are folded into one row an hour",
+        Index(None, "portal_id", "resource", "started_at"),
+        Index(None, "started_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, comment="Our number of the run")
+    portal_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("portals.id", ondelete="CASCADE"), comment="The portal: portals.id"
+    )
+    resource: Mapped[str] = mapped_column(Word, comment="tasks, calendar, planner or users")
+    mode: Mapped[str] = mapped_column(Word, comment="full, incremental, reconcile or events")
+    status: Mapped[str] = mapped_column(Word, comment="ok, incomplete, guarded or failed")
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="Start (our clock)")
+    finished_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="End (our clock)")
+    fetched: Mapped[int] = mapped_column(BigInteger, default=0, comment="Records read")
+    inserted: Mapped[int] = mapped_column(BigInteger, default=0, comment="Rows new")
+    updated: Mapped[int] = mapped_column(BigInteger, default=0, comment="Rows changed")
+    unchanged: Mapped[int] = mapped_column(BigInteger, default=0, comment="Rows left as they were")
+    deleted: Mapped[int] = mapped_column(BigInteger, default=0, comment="Rows marked as deleted")
+    revived: Mapped[int] = mapped_column(BigInteger, default=0, comment="Rows that came back")
+    rejected: Mapped[int] = mapped_column(BigInteger, default=0, comment="Records that could not become rows")
+    http_requests: Mapped[int] = mapped_column(BigInteger, default=0, comment="HTTP requests")
+    calls: Mapped[int] = mapped_column(BigInteger, default=0, comment="REST calls")
+    retries: Mapped[int] = mapped_column(BigInteger, default=0, comment="Requests repeated after a failure")
+    refreshes: Mapped[int] = mapped_column(BigInteger, default=0, comment="Tokens refreshed")
+    waited_seconds: Mapped[float] = mapped_column(Double, default=0.0, comment="Time waited for the portal's limits")
+    seconds: Mapped[float] = mapped_column(Double, default=0.0, comment="Duration")
+    error: Mapped[str | None] = mapped_column(LongText, comment="What went wrong")
+    folded: Mapped[int] = mapped_column(Integer, default=1, comment="How many runs this row sums up")
+
+
+class RejectedRecord(Base):
+    """A record that could not become a row; tried again at every run."""
+
+    __tablename__ = "rejected_records"
+    __table_args__ = options("Records that could not become rows", Index(None, "first_seen_at"))
+
+    portal_id: Mapped[int] = of_portal()
+    resource: Mapped[str] = mapped_column(Word, primary_key=True, comment="tasks, calendar, planner or users")
+    record_key: Mapped[str] = mapped_column(KeyText, primary_key=True, comment="The record's ID, or what stands for it")
+    payload: Mapped[str] = mapped_column(LongText, comment="The record as the portal sent it, JSON")
+    reason: Mapped[str] = mapped_column(LongText, comment="Why it was rejected")
+    first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="First rejection (our clock)")
+    last_tried_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="Last rejection (our clock)")
+    attempts: Mapped[int] = mapped_column(Integer, comment="How often it was rejected")
+
+
+class PortalEvent(Base):
+    """Something a portal told us of itself; kept until a run has looked at the record."""
+
+    __tablename__ = "portal_events"
+    __table_args__ = options("Events received and not yet worked off", Index(None, "portal_id", "id"))
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, comment="Our number of the event, in order of arrival")
+    portal_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("portals.id", ondelete="CASCADE"), comment="The portal: portals.id"
+    )
+    resource: Mapped[str] = mapped_column(Word, comment="tasks, calendar, planner or users")
+    event: Mapped[str] = mapped_column(KeyText, comment="The event's name, such as ONTASKUPDATE")
+    record_id: Mapped[int] = mapped_column(BigInteger, comment="The record it speaks of")
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="When it came (our clock)")
+
+
+class RequestBudget(Base):
+    """The leaky bucket of a portal, shared by all processes."""
+
+    __tablename__ = "request_budgets"
+    __table_args__ = options("Request budgets of the portals, shared by all processes")
+
+    portal_id: Mapped[int] = of_portal()
+    level: Mapped[float] = mapped_column(Double, default=0.0, comment="Requests in the bucket at level_at")
+    # A number, not a date: the bucket is counted within one UPDATE, and dates have no common arithmetic.
+    level_at: Mapped[float] = mapped_column(Double, default=0.0, comment="When level was true, Unix time in seconds")
+    per_second: Mapped[float] = mapped_column(Double, default=2.0, comment="How fast the bucket empties")
+    burst: Mapped[float] = mapped_column(Double, default=50.0, comment="How much the bucket holds")
+
+
+class ClosedMethod(Base):
+    """A method whose operating time is used up."""
+
+    __tablename__ = "closed_methods"
+    __table_args__ = options("Methods a portal has closed for a while")
+
+    portal_id: Mapped[int] = of_portal()
+    method: Mapped[str] = mapped_column(KeyText, primary_key=True, comment="REST method")
+    until: Mapped[datetime] = mapped_column(UtcDateTime, comment="Nobody calls it before this")

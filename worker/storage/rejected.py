@@ -1,0 +1,75 @@
+"""Records that could not become rows: kept with their payload, tried again at every run."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from worker.storage.models import RejectedRecord
+from worker.storage.results import change
+
+KEEP = timedelta(days=90)
+KEY_LENGTH = 191
+
+
+def put_rejected(
+    session: Session, portal_id: int, resource: str, record_key: str, *, payload: str, reason: str, now: datetime
+) -> None:
+    """Keep a record, or note that it was rejected once more."""
+    key = short_key(record_key)
+    again = (
+        update(RejectedRecord)
+        .where(*_of(portal_id, resource), RejectedRecord.record_key == key)
+        .values(payload=payload, reason=reason, last_tried_at=now, attempts=RejectedRecord.attempts + 1)
+    )
+    if change(session, again) == 0:
+        values = {"portal_id": portal_id, "resource": resource, "record_key": key, "payload": payload, "reason": reason}
+        session.execute(insert(RejectedRecord).values(**values, first_seen_at=now, last_tried_at=now, attempts=1))
+
+
+def list_rejected(
+    session: Session, portal_id: int, resource: str | None = None, *, limit: int = 500
+) -> Sequence[RejectedRecord]:
+    """What is kept of a portal; what was tried longest ago comes first."""
+    statement = select(RejectedRecord).where(RejectedRecord.portal_id == portal_id)
+    if resource is not None:
+        statement = statement.where(RejectedRecord.resource == resource)
+    order = (RejectedRecord.last_tried_at, RejectedRecord.resource, RejectedRecord.record_key)
+    return session.scalars(statement.order_by(*order).limit(limit)).all()
+
+
+def count_rejected(session: Session, portal_id: int) -> int:
+    """How many records of a portal are kept."""
+    return session.scalars(
+        select(func.count()).select_from(RejectedRecord).where(RejectedRecord.portal_id == portal_id)
+    ).one()
+
+
+def remove_rejected(session: Session, portal_id: int, resource: str, keys: Iterable[str]) -> int:
+    """Forget records that became rows, or are gone on the portal."""
+    wanted = sorted({short_key(key) for key in keys})
+    removed = 0
+    for start in range(0, len(wanted), 500):
+        some = RejectedRecord.record_key.in_(wanted[start : start + 500])
+        removed += change(session, delete(RejectedRecord).where(*_of(portal_id, resource), some))
+    return removed
+
+
+def prune_rejected(session: Session, now: datetime, *, keep: timedelta = KEEP) -> int:
+    """Forget records first rejected before `keep`: they are tried at every run, so the last try says nothing."""
+    return change(session, delete(RejectedRecord).where(RejectedRecord.first_seen_at < now - keep))
+
+
+def short_key(record_key: str) -> str:
+    """The key as it is stored: a long one keeps its beginning, and a hash for the rest."""
+    if len(record_key) <= KEY_LENGTH:
+        return record_key
+    digest = hashlib.sha256(record_key.encode()).hexdigest()
+    return f"{record_key[: KEY_LENGTH - len(digest) - 1]}~{digest}"
+
+
+def _of(portal_id: int, resource: str) -> tuple[Any, Any]:
+    return RejectedRecord.portal_id == portal_id, RejectedRecord.resource == resource

@@ -1,0 +1,122 @@
+"""Runs and their figures. An hour's quiet runs become one row: a quiet portal makes hundreds a day."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from worker.storage.models import SyncRun
+from worker.storage.results import change
+
+FOLD_AFTER = timedelta(hours=1)
+KEEP = timedelta(days=30)
+FOLDS_AT_ONCE = 500
+
+COUNTERS = (
+    "fetched",
+    "inserted",
+    "updated",
+    "unchanged",
+    "deleted",
+    "revived",
+    "rejected",
+    "http_requests",
+    "calls",
+    "retries",
+    "refreshes",
+    "waited_seconds",
+    "seconds",
+)
+CHANGES = ("inserted", "updated", "deleted", "revived", "rejected")
+
+# The hour of started_at, as the three databases say it.
+HOUR = {
+    "sqlite": lambda column: func.strftime("%Y-%m-%d %H", column),
+    "postgresql": lambda column: func.date_trunc("hour", column),
+    "mysql": lambda column: func.date_format(column, "%Y-%m-%d %H"),
+}
+
+
+def add_run(session: Session, report: Mapping[str, Any]) -> int:
+    """Keep a report: `portal_id`, `resource`, `mode`, `status`, `started_at`, `finished_at`, and what figures it has.
+
+    Keys that are no columns are passed over, so the report may be handed in as it is.
+
+    Returns:
+        The run's number.
+    """
+    columns = SyncRun.__table__.c
+    values = {name: value for name, value in report.items() if name in columns and name not in {"id", "folded"}}
+    run = SyncRun(**values)
+    session.add(run)
+    session.flush()
+    return run.id
+
+
+def recent_runs(
+    session: Session, *, portal_id: int | None = None, resource: str | None = None, limit: int = 50
+) -> Sequence[SyncRun]:
+    """The last runs, the newest first."""
+    statement = select(SyncRun).order_by(SyncRun.started_at.desc(), SyncRun.id.desc()).limit(limit)
+    if portal_id is not None:
+        statement = statement.where(SyncRun.portal_id == portal_id)
+    if resource is not None:
+        statement = statement.where(SyncRun.resource == resource)
+    return session.scalars(statement).all()
+
+
+def fold_quiet_runs(session: Session, now: datetime) -> int:
+    """Fold runs that are over an hour old and changed nothing: one row per hour, portal, resource, mode and status.
+
+    Figures are summed, `folded` counts the runs, the earliest start and the latest end stay, and one of the errors.
+    At most 500 rows come out of one call; what remains is folded by the next.
+
+    Returns:
+        How many rows went.
+    """
+    end = (now - FOLD_AFTER).replace(minute=0, second=0, microsecond=0)
+    hour = HOUR[session.get_bind().dialect.name](SyncRun.started_at)
+    alike = (SyncRun.portal_id, SyncRun.resource, SyncRun.mode, SyncRun.status)
+    quiet = and_(SyncRun.started_at < end, *(SyncRun.__table__.c[name] == 0 for name in CHANGES))
+    groups = session.execute(
+        select(
+            *alike,
+            *(func.sum(getattr(SyncRun, name)).label(name) for name in (*COUNTERS, "folded")),
+            func.min(SyncRun.id).label("first_id"),
+            func.max(SyncRun.id).label("last_id"),
+            func.min(SyncRun.started_at).label("started_at"),
+            func.max(SyncRun.started_at).label("last_start"),
+            func.max(SyncRun.finished_at).label("finished_at"),
+            func.max(SyncRun.error).label("error"),
+        )
+        .where(quiet)
+        .group_by(*alike, hour)
+        .having(func.count() > 1)
+        .limit(FOLDS_AT_ONCE)
+    ).mappings()
+    return sum(_fold(session, group, quiet) for group in groups.all())
+
+
+def _fold(session: Session, group: RowMapping, quiet: ColumnElement[bool]) -> int:
+    """Write the sums into the group's first row and delete the others.
+
+    Only rows that were summed are deleted: one that came since has a higher number. Two processes that fold at once
+    write the same sums.
+    """
+    values = {name: group[name] for name in (*COUNTERS, "folded", "started_at", "finished_at", "error")}
+    change(session, update(SyncRun).where(SyncRun.id == group["first_id"]).values(**values))
+    same = (SyncRun.__table__.c[name] == group[name] for name in ("portal_id", "resource", "mode", "status"))
+    others = delete(SyncRun).where(
+        quiet,
+        *same,
+        SyncRun.id.between(group["first_id"] + 1, group["last_id"]),
+        SyncRun.started_at.between(group["started_at"], group["last_start"]),
+    )
+    return change(session, others)
+
+
+def delete_old_runs(session: Session, now: datetime, *, keep: timedelta = KEEP) -> int:
+    """Delete the runs that began before `keep`."""
+    return change(session, delete(SyncRun).where(SyncRun.started_at < now - keep))

@@ -1,0 +1,59 @@
+"""The account's own pull: who reads, in which zone, with which rights. Part of the first batch of every turn.
+
+Rights decide whether a missing row may be believed deleted, so they are never older than the listing they judge.
+"""
+
+from worker.bitrix24.calls import Answer, Answers, Call
+from worker.errors import BadAnswer
+from worker.resources.viewer import is_admin, viewer_from_profile
+from worker.storage import portals
+from worker.sync.turn import Turn
+
+
+class AccountPull:
+    """Asks `profile` and `scope` (vendor: api-reference/common/users/profile.md, common/system/scope.md)."""
+
+    report: None = None
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._profile = Call("profile", "profile")
+        self._scope = Call("scope", "scope")
+        self.done = False
+
+    def calls(self, room: int) -> list[Call]:
+        return [self._profile, self._scope]
+
+    def apply(self, answers: Answers) -> None:
+        profile, scope = answers.get(self._profile), answers.get(self._scope)
+        if not isinstance(profile, Answer):
+            raise profile
+        if answers.time.portal_now is None:
+            raise BadAnswer("the portal did not tell its time", method="batch")
+        turn = self._turn
+        turn.viewer = viewer_from_profile(profile.result, answers.time.portal_now)
+        turn.is_admin = is_admin(profile.result)
+        if isinstance(scope, Answer):  # refused for some kinds of account: then what was granted at connect stays
+            turn.scope = frozenset(scope.decode(list[str]))
+        self._keep()
+        self.done = True
+
+    def _keep(self) -> None:
+        """Store what differs from what was known; a quiet cycle writes nothing here."""
+        turn = self._turn
+        zone = turn.viewer.zone.key if turn.viewer.zone else None
+        scope = ",".join(sorted(turn.scope))
+        with turn.read() as session:
+            known = portals.get_account(session, turn.account_id)
+        if known is None or (known.is_admin, known.time_zone, known.scope, known.status) == (
+            turn.is_admin,
+            zone,
+            scope,
+            "ok",
+        ):
+            return
+        with turn.write() as session:
+            portals.save_profile(session, turn.account_id, is_admin=turn.is_admin, time_zone=zone, now=turn.clock.now())
+            portals.save_scope(session, turn.account_id, scope)
+            if known.status != "ok":  # it answered: whatever was wrong is mended
+                portals.set_account_status(session, turn.account_id, "ok")

@@ -1,0 +1,127 @@
+"""The pull of the calendars: every window is read whole in every run, owner by owner, many owners a batch.
+
+The portal gives no paging, no order and no "changed since" for events, and expands every series. So a run reads each
+owner's window completely, writes what differs, and asks `calendar.event.getbyid` for two kinds of events only: new or
+changed series (the expansion hides their first instance) and events that are not in the window any more.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from worker.bitrix24.calls import Answers, Call
+from worker.errors import IncompleteRun, MissingScope, PortalError
+from worker.resources.calendar_calls import Owner, Window, master_call, master_found, window
+from worker.sync import guard
+from worker.sync.calendar_owner import OwnerReading
+from worker.sync.calendar_rows import CalendarRows
+from worker.sync.report import Report
+from worker.sync.turn import Turn
+
+CLOCK_TOLERANCE = timedelta(days=1)
+"""The calls go out before the portal has told its clock, in a window by ours padded by two days on both sides (one of
+them is what series leak over an edge, the other is this)."""
+
+
+class CalendarPull:
+    """Reads owner after owner; then asks for what is missing, under the guard of the whole resource."""
+
+    def __init__(self, turn: Turn, report: Report, ready: Callable[[], bool]) -> None:
+        self.report = report
+        self._turn = turn
+        self._ready = ready
+        self._rows = CalendarRows(turn, report)
+        self._requested = self._window_at(turn.clock.now())
+        self._owners: deque[Owner] | None = None
+        self._reading: list[OwnerReading] = []
+        self._started = 0
+        self._missing: list[int] | None = None
+        self._confirming: dict[int, Call] = {}
+        self._trouble: PortalError | None = None
+
+    @property
+    def done(self) -> bool:
+        return self._missing == []
+
+    def calls(self, room: int) -> list[Call]:
+        if self._owners is None:
+            if not self._ready():
+                return []
+            self._owners = deque(self._rows.owners())
+        if self._missing is not None:
+            return self._confirm(room)
+        calls: list[Call] = []
+        for reading in self._reading:
+            calls += reading.calls(room - len(calls))
+        while self._owners and len(calls) < room:
+            reading = OwnerReading(self._owners.popleft(), self._started, self._requested, self._rows.unknown_series)
+            self._started += 1
+            self._reading.append(reading)
+            calls += reading.calls(room - len(calls))
+        return calls
+
+    def apply(self, answers: Answers) -> None:
+        """Raises IncompleteRun, at the end, when an owner could not be read; what was read stays written."""
+        if self._missing is not None:
+            self._take_confirmations(answers)
+            return
+        actual = self._window_at(self._turn.viewer.portal_now)
+        if abs(actual.start - self._requested.start) > CLOCK_TOLERANCE:
+            self._start_again(actual)
+            return
+        self._rows.window = actual
+        for reading in list(self._reading):
+            self._take(reading, answers)
+        if not self._owners and not self._reading:
+            self._close()
+
+    def _window_at(self, now: datetime) -> Window:
+        return window(now, self._turn.options.past_days, self._turn.options.future_days)
+
+    def _start_again(self, actual: Window) -> None:
+        """Our clock is more than a day off: ask once more, for the window by the portal's."""
+        self._requested = actual
+        self._owners, self._reading = None, []
+
+    def _take(self, reading: OwnerReading, answers: Answers) -> None:
+        try:
+            reading.take(answers, self._turn.viewer, self._rows.window)
+        except MissingScope:
+            raise
+        except PortalError as error:  # this owner's calendar is not whole; the others may be
+            self._trouble = error
+            self._reading.remove(reading)
+            return
+        if reading.done:
+            self._rows.write(reading)
+            self._reading.remove(reading)
+
+    def _close(self) -> None:
+        """All owners are read: may what is missing be asked for?"""
+        if self._trouble is not None:
+            raise IncompleteRun(f"a calendar could not be read: {self._trouble}") from self._trouble
+        missing = self._rows.missing
+        if missing and not self._turn.options.force:
+            guard.judge(
+                resource=self.report.resource,
+                missing=len(missing),
+                live=self._rows.live,
+                max_share=self._turn.options.max_delete_share,
+            )
+        self._missing = missing
+
+    def _confirm(self, room: int) -> list[Call]:
+        self._confirming = {
+            event_id: master_call(f"cg{event_id}", event_id) for event_id in (self._missing or [])[:room]
+        }
+        return list(self._confirming.values())
+
+    def _take_confirmations(self, answers: Answers) -> None:
+        """Gone for `getbyid` too: deleted. Still there: it left the window, and its row is brought up to date."""
+        for event_id, call in self._confirming.items():
+            try:
+                master = master_found(answers.get(call))
+            except PortalError as error:
+                raise IncompleteRun(f"event {event_id} could not be asked for: {error}") from error
+            self._rows.settle(event_id, master)
+        self._missing = [event_id for event_id in self._missing or [] if event_id not in self._confirming]

@@ -1,0 +1,265 @@
+"""Calendars become rows: sections, events, instances and attendees, and what the window lacks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Table, delete, exists, select
+from sqlalchemy.orm import Session
+
+from worker.resources.calendar_calls import COMPANY, Owner, Window, window
+from worker.resources.calendar_events import EventSeen, read_events, with_master
+from worker.resources.calendar_sections import read_sections
+from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
+from worker.storage.models import Base, CalendarEvent, CalendarOccurrence, EventAttendee, Task, User
+from worker.storage.upsert import known_ids, mark_deleted, replace_set, stored_hashes, upsert
+from worker.sync.calendar_owner import OwnerReading
+from worker.sync.report import Report
+from worker.sync.turn import Turn
+
+SECTIONS, EVENTS, OCCURRENCES, ATTENDEES = (
+    Base.metadata.tables[name]
+    for name in ("calendar_sections", "calendar_events", "calendar_occurrences", "event_attendees")
+)
+
+ROWS = 2000
+"""Instances in one transaction: with their events and attendees it stays below 2,500 rows."""
+
+
+class CalendarRows:
+    """Writes what owners' windows hold; gathers what they lack (`missing`) out of `live` events of the mirror."""
+
+    def __init__(self, turn: Turn, report: Report) -> None:
+        self._turn = turn
+        self._report = report
+        self._portal_id = turn.portal_id
+        self.window: Window = window(turn.clock.now(), turn.options.past_days, turn.options.future_days)
+        self.missing: list[int] = []
+        self.live = 0
+
+    def owners(self) -> list[Owner]:
+        """Whose calendars this account reads. Only the primary account reads what is not its own."""
+        chosen = self._turn.options.calendars
+        owners = [Owner("user", self._turn.user_id)] if "mine" in chosen else []
+        if not self._turn.is_primary:
+            return owners
+        if "company" in chosen:
+            owners.append(COMPANY)
+        with self._turn.read() as session:
+            if "groups" in chosen:
+                owners += [Owner("group", group_id) for group_id in self._groups(session)]
+            if "everyone" in chosen:
+                owners += [Owner("user", user_id) for user_id in self._users(session)]
+        return list(dict.fromkeys(owners))
+
+    def _groups(self, session: Session) -> Iterable[int]:
+        """Groups that have tasks: the scopes asked for give no list of groups."""
+        groups = select(Task.group_id).where(Task.portal_id == self._portal_id, Task.group_id.is_not(None))
+        return [group_id for group_id in session.scalars(groups.distinct().order_by(Task.group_id)) if group_id]
+
+    def _users(self, session: Session) -> Iterable[int]:
+        users = select(User.user_id).where(
+            User.portal_id == self._portal_id, User.active.is_(True), User.deleted_at.is_(None)
+        )
+        return session.scalars(users.order_by(User.user_id)).all()
+
+    def unknown_series(self, series: Sequence[EventSeen]) -> set[int]:
+        """Series that the mirror does not hold as they are now: their first instance must be asked for."""
+        ids = [seen.event_id for seen in series]
+        with self._turn.read() as session:
+            held = stored_hashes(session, EVENTS, self._portal_id, ids)
+        return {seen.event_id for seen in series if held.get(seen.event_id) != seen.row["content_hash"]}
+
+    def write(self, reading: OwnerReading) -> None:
+        """Write one owner's window and note which events of the mirror it lacks."""
+        sections, bad_sections = read_sections(reading.sections, reading.owner)
+        read = reading.read
+        with self._turn.write() as session:
+            self._write_sections(session, reading.owner, sections)
+            for key, payload, reason in [*bad_sections, *read.rejects]:
+                self._reject(session, key, payload, reason)
+            self._heal(session, {f"event:{seen.event_id}" for seen in read.events})
+            live = self._live_in_window(session, reading.owner)
+            self._forget_old_instances(session, reading.owner)
+        self._report.fetched += len(sections) + len(read.events)
+        self.live += len(live)
+        rejected = {reject.record_key for reject in read.rejects}
+        there = {seen.event_id for seen in read.events}
+        self.missing += sorted(event_id for event_id in live - there if f"event:{event_id}" not in rejected)
+        for chunk in _chunks(read.events):
+            with self._turn.write() as session:
+                self._write_events(session, self._worth_keeping(session, chunk))
+
+    def settle(self, event_id: int, master: msgspec.Raw | None) -> None:
+        """An event that the window lacked, asked for by its ID: deleted, or moved out of the window."""
+        with self._turn.write() as session:
+            if master is None:
+                self._report.deleted += self._delete(session, event_id)
+                return
+            as_list = msgspec.Raw(b"[" + bytes(master) + b"]")
+            read = read_events([as_list], self._turn.viewer, self.window, Owner("", 0))
+            for key, payload, reason in read.rejects:
+                self._reject(session, key, payload, reason)
+            moved = [with_master(seen, master, self._turn.viewer) for seen in read.events]
+            self._write_events(session, moved)
+
+    def _write_sections(self, session: Session, owner: Owner, sections: list[dict[str, Any]]) -> None:
+        self._upsert(session, SECTIONS, sections)
+        if not sections:
+            return  # "no readable section" looks the same as "no section": nothing is concluded from it
+        held = known_ids(session, SECTIONS, self._portal_id, where=self._of(owner, SECTIONS))
+        gone = sorted(held - {row["section_id"] for row in sections})
+        self._report.deleted += mark_deleted(session, SECTIONS, self._portal_id, gone, now=self._turn.clock.now())
+
+    def _write_events(self, session: Session, events: Sequence[EventSeen]) -> None:
+        self._upsert(session, EVENTS, self._unmasked(session, events))
+        occurrences = [{"portal_id": self._portal_id, **row} for seen in events for row in seen.occurrences]
+        self._replace(session, OCCURRENCES, occurrences, [seen.event_id for seen in events])
+        self._write_attendees(session, events)
+
+    def _worth_keeping(self, session: Session, events: Sequence[EventSeen]) -> list[EventSeen]:
+        """Without strangers from the padding around the window: they have no instance in it."""
+        outside = [seen.event_id for seen in events if not seen.occurrences]
+        held = stored_hashes(session, EVENTS, self._portal_id, outside)
+        return [seen for seen in events if seen.occurrences or seen.event_id in held]
+
+    def _unmasked(self, session: Session, events: Sequence[EventSeen]) -> list[dict[str, Any]]:
+        """The rows, without those that would cover with a mask what another account was shown."""
+        masked = [seen.event_id for seen in events if seen.row["masked"]]
+        shown = (
+            known_ids(
+                session,
+                EVENTS,
+                self._portal_id,
+                where=CalendarEvent.event_id.in_(masked) & CalendarEvent.masked.is_(False),
+            )
+            if masked
+            else set()
+        )
+        self._report.unchanged += len(shown)
+        return [seen.row for seen in events if seen.event_id not in shown]
+
+    def _write_attendees(self, session: Session, events: Sequence[EventSeen]) -> None:
+        """Attendees stand on the meeting's parent where the mirror has it, else on the copy that was read."""
+        listed = [seen for seen in events if seen.attendees is not None]
+        parents = {seen.parent_event_id for seen in listed if seen.parent_event_id}
+        known = (
+            known_ids(session, EVENTS, self._portal_id, where=CalendarEvent.event_id.in_(parents)) if parents else set()
+        )
+        holders: dict[int, list[tuple[int, str]]] = {}
+        empty: list[int] = []
+        for seen in sorted(
+            listed, key=lambda seen: seen.parent_event_id is None
+        ):  # a parent's own list comes last, and wins
+            if seen.parent_event_id in known and seen.parent_event_id is not None:
+                holders[seen.parent_event_id] = seen.attendees or []
+                empty.append(seen.event_id)
+            else:
+                holders[seen.event_id] = seen.attendees or []
+        rows = [
+            {"portal_id": self._portal_id, "event_id": event_id, "user_id": user_id, "status": status}
+            for event_id, attendees in holders.items()
+            for user_id, status in attendees
+        ]
+        self._replace(session, ATTENDEES, rows, [*holders, *empty, *self._copies(session, events)])
+
+    def _copies(self, session: Session, events: Sequence[EventSeen]) -> list[int]:
+        """Copies of the meetings whose parents were just written: the parent holds the attendees from now on."""
+        parents = [seen.event_id for seen in events if seen.parent_event_id is None]
+        copies = select(CalendarEvent.event_id).where(
+            CalendarEvent.portal_id == self._portal_id, CalendarEvent.parent_event_id.in_(parents)
+        )
+        return list(session.scalars(copies))
+
+    def _delete(self, session: Session, event_id: int) -> int:
+        """Mark the event, and with a meeting's parent its copies (their deletion fires no event of its own)."""
+        table = EVENTS
+        family = known_ids(
+            session,
+            table,
+            self._portal_id,
+            where=(table.c.event_id == event_id) | (table.c.parent_event_id == event_id),
+        )
+        for model in (CalendarOccurrence, EventAttendee):
+            session.execute(delete(model).where(model.portal_id == self._portal_id, model.event_id.in_(family)))
+        return mark_deleted(session, table, self._portal_id, sorted(family), now=self._turn.clock.now())
+
+    def _live_in_window(self, session: Session, owner: Owner) -> set[int]:
+        """The owner's events of which the mirror holds an instance inside the window."""
+        instances = select(CalendarOccurrence.event_id).where(
+            CalendarOccurrence.portal_id == self._portal_id, self._overlaps()
+        )
+        return known_ids(
+            session,
+            EVENTS,
+            self._portal_id,
+            where=self._of(owner, EVENTS) & EVENTS.c.event_id.in_(instances.distinct()),
+        )
+
+    def _forget_old_instances(self, session: Session, owner: Owner) -> None:
+        """Instances that the moving window has left; their events stay."""
+        of_owner = select(EVENTS.c.event_id).where(EVENTS.c.portal_id == self._portal_id, self._of(owner, EVENTS))
+        outside = (
+            (CalendarOccurrence.portal_id == self._portal_id)
+            & CalendarOccurrence.event_id.in_(of_owner)
+            & ~self._overlaps()
+        )
+        if session.scalar(select(exists().where(outside))):
+            session.execute(delete(CalendarOccurrence).where(outside))
+
+    def _overlaps(self) -> ColumnElement[bool]:
+        """An instance that overlaps the window; the last day of an all-day one is part of it."""
+        starts_at, ends_at = CalendarOccurrence.starts_at, CalendarOccurrence.ends_at
+        start, end = self.window.start, self.window.end
+        return (starts_at < end) & (
+            (ends_at > start) | (starts_at >= start) | (CalendarOccurrence.all_day & (ends_at >= start))
+        )
+
+    @staticmethod
+    def _of(owner: Owner, table: Table) -> ColumnElement[bool]:
+        return (table.c.calendar_type == owner.type) & (table.c.owner_id == owner.id)
+
+    def _upsert(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        counts = upsert(session, table, rows, portal_id=self._portal_id, now=self._turn.clock.now())
+        self._report.inserted += counts.inserted
+        self._report.updated += counts.updated
+        self._report.unchanged += counts.unchanged
+        self._report.revived += counts.revived
+
+    def _replace(
+        self, session: Session, table: Table, rows: Sequence[dict[str, Any]], event_ids: Iterable[int]
+    ) -> None:
+        """Make the events' instances or attendees equal to `rows`. They are parts of events and not counted by themselves."""
+        replace_set(session, table, rows, scope={"portal_id": self._portal_id, "event_id": sorted(set(event_ids))})
+
+    def _heal(self, session: Session, keys: set[str]) -> None:
+        """Forget kept records that became rows now."""
+        kept = {record.record_key for record in list_rejected(session, self._portal_id, self._report.resource)}
+        remove_rejected(session, self._portal_id, self._report.resource, kept & keys)
+
+    def _reject(self, session: Session, key: str, payload: str, reason: str) -> None:
+        self._report.rejected += 1
+        put_rejected(
+            session,
+            self._portal_id,
+            self._report.resource,
+            key,
+            payload=payload,
+            reason=reason,
+            now=self._turn.clock.now(),
+        )
+
+
+def _chunks(events: Sequence[EventSeen]) -> Iterator[list[EventSeen]]:
+    """Events whose instances fit into one transaction; one event alone may exceed it."""
+    chunk: list[EventSeen] = []
+    rows = 0
+    for seen in events:
+        size = 1 + len(seen.occurrences) + len(seen.attendees or ())
+        if chunk and rows + size > ROWS:
+            yield chunk
+            chunk, rows = [], 0
+        chunk.append(seen)
+        rows += size
+    if chunk:
+        yield chunk

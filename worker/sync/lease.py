@@ -1,0 +1,77 @@
+"""The lease of a portal: who may write its rows now. One heartbeat thread per process renews all that are held.
+
+A lease is 60 s and renewed every 15 s, so a killed process is replaced within a minute. Fenced: each taking counts one
+up, and every write transaction checks the number (`Turn.write`), so a process that slept through its lease commits
+nothing.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from worker.clock import Clock
+from worker.storage import leases
+from worker.storage.session import Database
+from worker.sync.turn import Fence
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+HEARTBEAT_SECONDS = 15.0
+
+
+class LeaseKeeper:
+    """Takes and renews the leases of this process; who took one gives it back with the turn's last transaction."""
+
+    def __init__(self, database: Database, clock: Clock, owner: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._owner = owner
+        self._held: dict[Fence, datetime] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def hold(self, portal_id: int, *, until: datetime) -> Iterator[Fence | None]:
+        """The portal's lease, renewed to the end of the block or to `until`; None when another holds it."""
+        with self._database.write() as session:
+            number = leases.take_lease(session, portal_id, owner=self._owner, now=self._clock.now(), ttl=LEASE)
+        if number is None:
+            yield None
+            return
+        fence = Fence(portal_id, self._owner, number)
+        with self._lock:
+            self._held[fence] = until
+            self._start()
+        try:
+            yield fence
+        finally:
+            with self._lock:
+                self._held.pop(fence, None)
+
+    def stop(self) -> None:
+        """End the heartbeat. Leases still held run out by themselves."""
+        self._wake.set()
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
+            self._thread.start()
+
+    def _beat(self) -> None:
+        """Renew what is held; ends when nothing was held for one beat, so a short command leaves no thread behind."""
+        while not self._wake.wait(HEARTBEAT_SECONDS):
+            with self._lock:
+                if not self._held:
+                    self._thread = None
+                    return
+                now = self._clock.now()
+                held = {f.portal_id: (f.owner, f.number) for f, until in self._held.items() if now < until}
+            try:
+                with self._database.write() as session:
+                    leases.renew_leases(session, owner_fences=held, now=self._clock.now(), ttl=LEASE)
+            except Exception:  # noqa: BLE001 - whatever ails the database, the next beat tries again; the fence protects the rows
+                log.warning("the leases of %d portals could not be renewed", len(held), exc_info=True)

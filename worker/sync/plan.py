@@ -1,0 +1,110 @@
+"""Decides what one resource does in this run. Pure: state and time in, a plan out."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from worker.storage.cursors import Cursor
+from worker.sync.report import Mode
+
+OVERLAP = timedelta(minutes=5)
+"""How far a cursor lies before the clock it was read from: rows and their dates commit in different moments, and a
+task's CHANGED_DATE is set before its transaction ends."""
+
+
+class Bookmark(msgspec.Struct, frozen=True):
+    """Where a cut run stood: it resumes behind `last_id`, and `cursor` is what its first page earned.
+
+    Args:
+        mode: The mode of the run that was cut; only the same mode resumes.
+        since: The lower bound of CHANGED_DATE it read with, None for a full reading.
+        last_id: The last ID whose row was committed.
+        cursor: The cursor this run will have earned when it is complete.
+    """
+
+    mode: Mode
+    since: datetime | None
+    last_id: int
+    cursor: datetime
+
+    def dump(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def load(cls, text: str | None) -> "Bookmark | None":
+        """The bookmark, or None where there is none that this program can read."""
+        try:
+            return msgspec.json.decode(text, type=cls) if text else None
+        except msgspec.MsgspecError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often what is due."""
+
+    sync: timedelta
+    reconcile: timedelta
+    full: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run of a listed resource will do.
+
+    Args:
+        mode: Full, incremental or reconcile (an incremental reading and a sweep of all IDs).
+        since: Rows changed at or after this, None for all.
+        resume: The bookmark of the cut run that this one continues.
+    """
+
+    mode: Mode
+    since: datetime | None = None
+    resume: Bookmark | None = None
+
+    @property
+    def finds_deletions(self) -> bool:
+        """A listing stitched from two runs deletes nothing: what vanished between its parts was never looked for."""
+        return self.mode is not Mode.INCREMENTAL and self.resume is None
+
+
+def is_due(cursor: Cursor, now: datetime) -> bool:
+    """Whether the resource's time has come."""
+    return cursor.next_run_at is None or cursor.next_run_at <= now
+
+
+def plan(cursor: Cursor, now: datetime, intervals: Intervals, wanted: Mode | None = None) -> Plan:
+    """What to read, given where the last run ended.
+
+    Without a cursor nothing was ever complete: everything is read. `wanted` is an operator's wish.
+    """
+    bookmark = Bookmark.load(cursor.bookmark)
+    if (
+        cursor.cursor_at is None
+        or wanted is Mode.FULL
+        or (wanted is None and _over(cursor.last_full_at, now, intervals.full))
+    ):
+        # An operator's --full starts afresh: it promises to find deletions.
+        resumable = bookmark if bookmark and bookmark.mode is Mode.FULL and wanted is not Mode.FULL else None
+        return Plan(Mode.FULL, resume=resumable)
+    if wanted is Mode.RECONCILE or (wanted is None and _over(cursor.last_reconcile_at, now, intervals.reconcile)):
+        return Plan(Mode.RECONCILE, since=cursor.cursor_at)
+    if bookmark and bookmark.mode is Mode.INCREMENTAL:
+        return Plan(Mode.INCREMENTAL, since=bookmark.since, resume=bookmark)
+    return Plan(Mode.INCREMENTAL, since=cursor.cursor_at)
+
+
+def _over(last: datetime | None, now: datetime, interval: timedelta) -> bool:
+    return last is None or now - last >= interval
+
+
+def cursor_from(portal_now: datetime) -> datetime:
+    """The cursor that a page asked at `portal_now` earns: the portal's clock less the overlap, UTC."""
+    return (portal_now - OVERLAP).astimezone(UTC)
+
+
+def next_run(now: datetime, interval: timedelta, retry_after: float | None) -> datetime:
+    """When the resource is due again: after its interval, or later where the portal asked for patience."""
+    return now + max(interval, timedelta(seconds=retry_after or 0))

@@ -1,0 +1,82 @@
+"""Records become rows: the one place where payloads are turned, written, counted and, where bad, kept aside."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Table
+from sqlalchemy.orm import Session
+
+from worker.errors import Rejected
+from worker.resources.registry import ListedResource
+from worker.storage.models import Base
+from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
+from worker.storage.upsert import upsert
+from worker.sync.report import Report
+from worker.sync.turn import Turn
+
+RETRIED = 500
+"""Kept records tried again in one run; more would make a run's memory grow with what went wrong before it."""
+
+
+class Records:
+    """The records of one listed resource on their way into its table."""
+
+    def __init__(self, turn: Turn, resource: ListedResource, report: Report) -> None:
+        self._turn = turn
+        self._resource = resource
+        self._report = report
+        self.table: Table = Base.metadata.tables[resource.name]
+        self.key_column: Column[int] = self.table.c[resource.key]
+        self._kept: set[str] = set()
+
+    def write(self, session: Session, records: Sequence[tuple[int, msgspec.Raw]]) -> None:
+        """Upsert what changed among `records` and count it; a record that cannot become a row is kept with its reason."""
+        self._report.fetched += len(records)
+        rows: list[dict[str, Any]] = []
+        for record_id, raw in records:
+            try:
+                rows.append(self._resource.to_row(raw, self._turn.viewer))
+            except Rejected as error:
+                self.reject(session, str(record_id), bytes(raw), str(error))
+        self._upsert(session, rows)
+        self._healed(session, {str(row[self._resource.key]) for row in rows} & self._kept)
+
+    def reject(self, session: Session, key: str, payload: bytes, reason: str) -> None:
+        """Keep a record aside with the reason; the run goes on."""
+        self._report.rejected += 1
+        put_rejected(
+            session,
+            self._turn.portal_id,
+            self._resource.name,
+            key,
+            payload=payload.decode(errors="replace"),
+            reason=reason,
+            now=self._turn.clock.now(),
+        )
+
+    def begin(self, session: Session) -> None:
+        """Try the records kept by earlier runs again: a newer program may read what an older one could not."""
+        healed: set[str] = set()
+        rows: list[dict[str, Any]] = []
+        for kept in list_rejected(session, self._turn.portal_id, self._resource.name, limit=RETRIED):
+            self._kept.add(kept.record_key)
+            try:
+                rows.append(self._resource.to_row(msgspec.Raw(kept.payload.encode()), self._turn.viewer))
+            except Rejected:
+                continue
+            healed.add(kept.record_key)
+        self._upsert(session, rows)
+        self._healed(session, healed)
+
+    def _healed(self, session: Session, keys: set[str]) -> None:
+        if keys:
+            remove_rejected(session, self._turn.portal_id, self._resource.name, sorted(keys))
+            self._kept -= keys
+
+    def _upsert(self, session: Session, rows: Iterable[dict[str, Any]]) -> None:
+        counts = upsert(session, self.table, list(rows), portal_id=self._turn.portal_id, now=self._turn.clock.now())
+        self._report.inserted += counts.inserted
+        self._report.updated += counts.updated
+        self._report.unchanged += counts.unchanged
+        self._report.revived += counts.revived

@@ -1,0 +1,234 @@
+"""The composition root: the one place where classes meet. Everything that needs another thing is given it here."""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from datetime import timedelta
+from functools import cached_property, partial
+
+from worker.bitrix24.auth import Auth, OAuthAuth, WebhookAuth
+from worker.bitrix24.client import Client
+from worker.bitrix24.oauth import TokenServer
+from worker.bitrix24.refresh import Ask, TokenKeeper
+from worker.bitrix24.throttle import Throttle
+from worker.bitrix24.transport import Transport
+from worker.budget import Unlimited
+from worker.clock import SystemClock
+from worker.config import Settings
+from worker.connect import Connector
+from worker.errors import B24SyncError, UsageError
+from worker.schedule import tick_period
+from worker.storage import leases, logins, migrate, portals, rejected, runs
+from worker.storage.budget import SqlBudgetStore, prune_closed_methods
+from worker.storage.cipher import Cipher, load_or_create_key_file
+from worker.storage.models import Account, Portal
+from worker.storage.session import Database
+from worker.storage.tokens import SqlTokenStore, token_dates
+from worker.sync.lease import LeaseKeeper
+from worker.sync.plan import Intervals
+from worker.sync.portal import PortalSync
+from worker.sync.turn import SyncOptions
+from worker.tokens import Grant, Token, should_renew
+
+log = logging.getLogger(__name__)
+
+CLAIMED_AT_ONCE = 500
+"""Portals claimed by one tick; the rest are claimed by the next, seconds later."""
+
+
+class Wiring:
+    """The parts of one process, made when first asked for."""
+
+    def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
+        self.settings = settings
+        self.stop = stop or threading.Event()
+        self.clock = SystemClock(self.stop)
+        self.transport = Transport()
+        self._owner = f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, its schema not looked at yet."""
+        return Database(self.settings.database_url, connections=self.settings.concurrency + 8)
+
+    @cached_property
+    def ready_database(self) -> Database:
+        """The database with the schema this program needs. Raises SchemaError."""
+        migrate.ensure(self.database)
+        return self.database
+
+    @cached_property
+    def cipher(self) -> Cipher:
+        return Cipher(self.settings.encryption_keys or load_or_create_key_file(self.settings.key_file))
+
+    @cached_property
+    def token_store(self) -> SqlTokenStore:
+        return SqlTokenStore(self.ready_database, self.cipher)
+
+    @cached_property
+    def token_keeper(self) -> TokenKeeper:
+        return TokenKeeper(self.token_store, self.clock, self._owner, self.settings.token_margin)
+
+    @cached_property
+    def token_server(self) -> TokenServer | None:
+        """The token server, None while the application's keys are not set."""
+        settings = self.settings
+        if settings.client_id is None or settings.client_secret is None:
+            return None
+        return TokenServer(
+            self.transport,
+            self.clock,
+            client_id=settings.client_id,
+            client_secret=settings.client_secret,
+            oauth_url=settings.oauth_url,
+            redirect_uri=settings.redirect_uri,
+            scope=settings.scope,
+        )
+
+    @cached_property
+    def connector(self) -> Connector:
+        return Connector(
+            database=self.ready_database,
+            token_store=self.token_store,
+            token_server=self.token_server,
+            client_for=self._first_client,
+            clock=self.clock,
+            client_id=self.settings.client_id,
+            redirect_uri=self.settings.redirect_uri,
+            scope=self.settings.scope,
+        )
+
+    @cached_property
+    def lease_keeper(self) -> LeaseKeeper:
+        return LeaseKeeper(self.ready_database, self.clock, self._owner)
+
+    @cached_property
+    def sync(self) -> PortalSync:
+        settings = self.settings
+        return PortalSync(
+            database=self.ready_database,
+            clock=self.clock,
+            leases=self.lease_keeper,
+            client_for=self.client_for,
+            intervals=Intervals(settings.sync_interval, settings.reconcile_interval, settings.full_interval),
+            options=SyncOptions(
+                calendars=settings.calendars,
+                past_days=settings.calendar_past_days,
+                future_days=settings.calendar_future_days,
+                max_delete_share=settings.max_delete_share,
+            ),
+            stopping=self.stop.is_set,
+        )
+
+    def client_for(self, portal: Portal, account: Account) -> Client:
+        """A client that acts as `account`."""
+        return Client(
+            auth=self._auth_of(portal, account),
+            transport=self.transport,
+            throttle=Throttle(SqlBudgetStore(self.ready_database), self.clock, portal.id),
+            clock=self.clock,
+            on_moved=partial(self._moved, portal.id),
+        )
+
+    @property
+    def message_life(self) -> float:
+        """Seconds that a job's message is worth something: then the portal is claimed anew."""
+        return max(10.0, self.settings.sync_interval.total_seconds() * 0.9)
+
+    def claim_due(self) -> list[int]:
+        """Mark portals that are due as enqueued and return them."""
+        if self.stop.is_set():
+            return []
+        with self.ready_database.write() as session:
+            return leases.claim_due(
+                session,
+                now=self.clock.now(),
+                enqueued_for=timedelta(seconds=self.message_life),
+                limit=CLAIMED_AT_ONCE,
+            )
+
+    def renew_tokens(self) -> list[int]:
+        """Renew the pairs that `should_renew` names; returns their accounts. One account's trouble is not another's."""
+        with self.ready_database.read() as session:
+            dates = [pair for pair in token_dates(session) if pair.kind == "oauth" and pair.account_status == "ok"]
+        renewed = []
+        for pair in dates:
+            active = pair.portal_status == "active"
+            now = self.clock.now()
+            if not should_renew(
+                now=now,
+                tick=tick_period(self.settings.sync_interval),
+                next_run_at=(pair.next_run_at or now) if active else None,
+                interval=self.settings.sync_interval,
+                margin=self.settings.token_margin,
+                access_expires_at=pair.access_expires_at,
+                expires_in=pair.expires_in,
+                refresh_issued_at=pair.refresh_issued_at,
+            ):
+                continue
+            with self.database.read() as session:
+                account = portals.get_account(session, pair.account_id)
+                portal = portals.get_portal(session, pair.portal_id)
+            if account is None or portal is None:
+                continue
+            try:
+                self.token_keeper.refresh(account.id, pair.version, self._asking(portal))
+            except B24SyncError as error:
+                log.warning("the token of account %d could not be renewed: %s", account.id, error)
+            else:
+                renewed.append(account.id)
+        return renewed
+
+    def maintain(self) -> None:
+        """Fold quiet runs, drop what is old."""
+        now = self.clock.now()
+        for work in (
+            runs.fold_quiet_runs,
+            runs.delete_old_runs,
+            rejected.prune_rejected,
+            logins.prune_logins,
+            prune_closed_methods,
+        ):
+            with self.ready_database.write() as session:
+                work(session, now)
+
+    def after_fork(self, **_signal: object) -> None:
+        """A forked child must not use its parent's connections."""
+        self.database.after_fork()
+
+    def close(self) -> None:
+        """Give back what the process holds."""
+        self.transport.close()
+        if "lease_keeper" in self.__dict__:
+            self.lease_keeper.stop()
+        if "database" in self.__dict__:
+            self.database.dispose()
+
+    def _first_client(self, auth: Auth) -> Client:
+        return Client(
+            auth=auth, transport=self.transport, throttle=Throttle(Unlimited(), self.clock, 0), clock=self.clock
+        )
+
+    def _auth_of(self, portal: Portal, account: Account) -> Auth:
+        if account.kind == "webhook":
+            return WebhookAuth(portal.rest_url, account.user_id, self.token_store.webhook_secret(account.id))
+        return OAuthAuth(portal.rest_url, account.id, self.token_keeper, self._asking(portal))
+
+    def _asking(self, portal: Portal) -> Ask:
+        """How the next pair of this portal's accounts is asked for."""
+
+        def ask(token: Token) -> Grant:
+            server = self.token_server
+            if server is None:
+                raise UsageError("B24SYNC_CLIENT_ID and B24SYNC_CLIENT_SECRET are needed to renew this portal's token")
+            base = portal.rest_url.removesuffix("/").removesuffix("/rest")
+            return server.refresh(token.refresh_token or "", base, portal.oauth_url).grant
+
+        return ask
+
+    def _moved(self, portal_id: int, rest_url: str) -> None:
+        """The portal was renamed: it is the same portal at a new address."""
+        with self.ready_database.write() as session:
+            portals.move_portal(session, portal_id, rest_url, rest_url)
