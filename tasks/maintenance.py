@@ -1,13 +1,12 @@
 """Jobs that keep the database small."""
 
-from typing import Any
-
+from celery import Task as Job
 from celery import shared_task
 
 from worker.schedule import MAINTAIN
 
 
 @shared_task(bind=True, name=MAINTAIN)
-def maintain(self: Any) -> None:
+def maintain(self: Job) -> None:
     """Fold quiet runs, drop old ones, forget old rejected records and logins nobody finished."""
     self.app.wiring.maintain()

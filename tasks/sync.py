@@ -1,14 +1,13 @@
 """Jobs that keep the mirror fresh."""
 
-from typing import Any
-
+from celery import Task as Job
 from celery import shared_task
 
 from worker.schedule import SYNC, TICK
 
 
 @shared_task(bind=True, name=TICK)
-def tick(self: Any) -> None:
+def tick(self: Job) -> None:
     """Claim portals that are due and send a job for each. Two beats claim no portal twice."""
     wiring = self.app.wiring
     for portal_id in wiring.claim_due():
@@ -16,7 +15,7 @@ def tick(self: Any) -> None:
 
 
 @shared_task(bind=True, name=SYNC, max_retries=None)
-def sync_portal(self: Any, portal_id: int) -> None:
+def sync_portal(self: Job, portal_id: int) -> None:
     """One portal's turn. A passing failure repeats the job after a growing pause; which and when, `retry` decides."""
     outcome = self.app.wiring.sync.run(portal_id, attempt=self.request.retries + 1)
     if outcome is not None and outcome.retry_after is not None:

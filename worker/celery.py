@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, worker_process_init
 
 from worker import log
 from worker.config import Settings
@@ -17,6 +17,9 @@ from worker.wiring import Wiring
 
 JOBS = ("tasks.sync", "tasks.tokens", "tasks.maintenance")
 """Named one by one: autodiscovery does not import `tasks.sync`."""
+
+NO_BROKER = "CELERY_BROKER_URL is not set: a separate Celery worker or beat needs it (`b24sync run` does not)"
+"""Celery alone would silently take amqp on localhost."""
 
 LONGEST_JOB = 7200
 """Seconds; longer than a turn's deadline and any countdown, or Redis would hand a running job to a second worker."""
@@ -48,10 +51,17 @@ def create_app(wiring: Wiring) -> Celery:
     )
     if broker.startswith(("amqp", "pyamqp")):
         # Quorum queues outlive a broker's crash; their delayed delivery needs a topic exchange.
-        app.conf.update(task_default_queue_type="quorum", task_default_exchange_type="topic", task_default_exchange=QUEUE)
+        app.conf.update(
+            task_default_queue_type="quorum", task_default_exchange_type="topic", task_default_exchange=QUEUE
+        )
     app.wiring = wiring
+    setup_logging.connect(_keep_our_logging, weak=False)
     worker_process_init.connect(wiring.after_fork, weak=False)
     return app
+
+
+def _keep_our_logging(**_: object) -> None:
+    """With a receiver for this signal Celery leaves the loggers as `worker.log` made them."""
 
 
 def _transport_options(broker: str) -> dict[str, Any]:
@@ -66,19 +76,14 @@ def _separate_app() -> Celery:
     """The app for `celery -A worker ...`. A sentence and exit 2 where the settings do not allow it."""
     try:
         settings = Settings.load()
-        if settings.broker_url is None:
-            raise SettingsError(
-                [
-                    "CELERY_BROKER_URL is not set: a separate Celery worker or beat needs redis:// or amqp:// "
-                    "(`b24sync run` needs none)"
-                ]
-            )
-        log.set_up()
-        return create_app(Wiring(settings))
+        problems: tuple[str, ...] = () if settings.broker_url else (NO_BROKER,)
     except SettingsError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"b24sync: {problem}\n")
-        raise SystemExit(2) from None
+        problems = error.problems
+    if problems:
+        sys.stderr.writelines(f"b24sync: {problem}\n" for problem in problems)
+        raise SystemExit(2)
+    log.set_up()
+    return create_app(Wiring(settings))
 
 
 def __getattr__(name: str) -> Celery:

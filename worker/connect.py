@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-
 from worker.bitrix24.auth import Auth, GrantAuth, WebhookAuth
 from worker.bitrix24.calls import Answer, Answers, Call
 from worker.bitrix24.client import Client

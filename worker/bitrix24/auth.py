@@ -59,7 +59,10 @@ class WebhookAuth:
     @classmethod
     def from_url(cls, url: str) -> "WebhookAuth":
         """Read what a portal shows: https://portal/rest/7/secret/, with or without a method behind."""
-        parts = urlsplit(url.strip())
+        try:
+            parts = urlsplit(url.strip())
+        except ValueError:
+            parts = urlsplit("")
         found = re.fullmatch(r"(?P<rest>.*/rest/)(?P<user>\d{1,19})/(?P<secret>[A-Za-z0-9_-]+)(/[\w.]*)?/?", parts.path)
         if found is None or not parts.netloc or parts.username is not None:
             raise UsageError("this is no address of an incoming webhook (https://portal/rest/7/secret/)")
@@ -123,7 +126,12 @@ class OAuthAuth:
 
 
 class GrantAuth:
-    """A grant that is not stored yet: good for asking who we are, once, before it is."""
+    """A grant that is not stored yet: for asking a portal who we are before anything is.
+
+    Args:
+        rest_url: The portal's `client_endpoint`.
+        grant: As the token server gave it.
+    """
 
     def __init__(self, rest_url: str, grant: Grant) -> None:
         self.rest_url = with_slash(rest_url)
@@ -140,8 +148,8 @@ class GrantAuth:
         body["auth"] = self._grant.access_token
         return 0
 
-    def renew(self, version: int) -> None:  # noqa: ARG002 - nothing is stored that could be replaced
-        raise NeedsReauth("the portal does not accept this token: authorize again")
+    def renew(self, version: int) -> None:  # noqa: ARG002
+        raise NeedsReauth("the portal does not accept these tokens: authorize again")
 
     def secrets(self, body: dict[str, Any]) -> tuple[str, ...]:  # noqa: ARG002
         return (self._grant.access_token,)

@@ -69,11 +69,10 @@ class TokenServer:
         scope: What is asked for, in portal mode only.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what an application is, in the order in which people know it
         self,
         transport: Transport,
         clock: Clock,
-        *,
         client_id: str,
         client_secret: str,
         oauth_url: str,
@@ -119,13 +118,12 @@ class TokenServer:
 
     def _ask_portal(self, url: str, fields: dict[str, str], secrets: tuple[str, ...]) -> Mapping[str, Any]:
         fields = {**fields, "redirect_uri": self._redirect_uri, "scope": self._scope}
-        location = ""
+        host = urlsplit(url).netloc
         try:
             reply = self._transport.get(url, fields, read_timeout=_READ_TIMEOUT, total=_TOTAL_TIMEOUT)
         except PortalMoved as moved:
-            location = moved.location
-        host = urlsplit(url).netloc
-        if not location:
+            location = moved.location  # holds tokens: not to be seen in a traceback either
+        else:
             return _read(reply, host, secrets)
         return _read_redirect(location, self._redirect_uri, host, secrets)
 

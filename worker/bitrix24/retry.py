@@ -43,17 +43,9 @@ POLICY: Final[dict[type[TransientError], Policy]] = {
 
 
 JOB: Final = Policy(attempts=6, floor=5.0, base=10.0, ceiling=120.0)
-"""For a whole job that failed after its calls' own retries: slower, so that it outlives a hiccup of minutes."""
+"""Of a whole job, whose requests were already tried several times: slower, so that it outlives minutes."""
 
-
-def decide_job(error: PortalError, attempt: int, *, jitter: Callable[[], float]) -> Retry | None:
-    """As `decide`, for a job. A token rejected again after its refresh is worth a later try: portals keep negative
-    answers of the token check for a while (vendor's PHP).
-    """
-    if not isinstance(error, TransientError | TokenRejected) or attempt >= JOB.attempts:
-        return None
-    after = max(JOB.floor, jitter() * min(JOB.ceiling, JOB.base * 2.0 ** min(attempt - 1, 30)))
-    return Retry(after + (error.retry_after or 0.0 if isinstance(error, TransientError) else 0.0))
+_LONGEST_JOB_PAUSE: Final = 900.0
 
 
 def decide(
@@ -63,7 +55,7 @@ def decide(
     jitter: Callable[[], float],
     longest: float = LONGEST_PAUSE,
 ) -> Retry | None:
-    """What to do after the `attempt`-th failure (the first is 1): a Retry, or None to give up.
+    """What to do after the `attempt`-th failure of a request (the first is 1): a Retry, or None to give up.
 
     Args:
         error: The failure; only a TransientError is tried again.
@@ -73,13 +65,28 @@ def decide(
     """
     if not isinstance(error, TransientError):
         return None
-    policy = next(POLICY[kind] for kind in type(error).__mro__ if kind in POLICY)
-    if attempt >= policy.attempts:
-        return None
     if isinstance(error, MethodClosed) and error.retry_after is None:
         return None  # nobody knows when it opens: not a matter of seconds
+    policy = next(POLICY[kind] for kind in type(error).__mro__ if kind in POLICY)
+    return _retry(policy, attempt, jitter, error.retry_after, longest)
+
+
+def decide_job(error: PortalError, attempt: int, *, jitter: Callable[[], float]) -> Retry | None:
+    """What to do after the `attempt`-th failure of a job: for what may pass, and for a token rejected even when new."""
+    if not isinstance(error, TransientError | TokenRejected):
+        return None
+    asked = error.retry_after if isinstance(error, TransientError) else None
+    return _retry(JOB, attempt, jitter, asked, _LONGEST_JOB_PAUSE)
+
+
+def _retry(
+    policy: Policy, attempt: int, jitter: Callable[[], float], asked: float | None, longest: float
+) -> Retry | None:
+    """Exponential with full jitter, never under the floor; what the other side asked for comes first."""
+    if attempt >= policy.attempts:
+        return None
     high = min(policy.ceiling, policy.base * 2.0 ** min(attempt - 1, 30))
     after = max(policy.floor, jitter() * high)
-    if error.retry_after:
-        after = error.retry_after + min(after, policy.base)  # not all at the same moment
+    if asked:
+        after = asked + min(after, policy.base)  # not all at the same moment
     return None if after > longest else Retry(after)

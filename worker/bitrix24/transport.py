@@ -54,7 +54,7 @@ MEANING: Final[Mapping[type[Exception], tuple[type[PortalError], str]]] = {
     exceptions.InvalidHeader: (CallRefused, "a header that is not valid"),
     exceptions.RequestException: (Unreachable, "the request failed"),
     # The root of urllib3's, which surface while a body is read; requests has it under this name.
-    exceptions.BaseHTTPError: (BadAnswer, "the answer was cut off"),  # type: ignore[attr-defined]
+    exceptions.BaseHTTPError: (BadAnswer, "the connection or the answer broke"),  # type: ignore[attr-defined]
     OSError: (Unreachable, "the connection broke"),
     UnicodeError: (CallRefused, "an address that is not valid"),  # a host name that IDNA cannot write
 }
@@ -193,8 +193,13 @@ class Transport:
         return session
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere. Even when told not to follow, requests would read the whole body and prepare the next request."""
+
+
 def _new_session(host: str) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.headers.update({"User-Agent": "b24sync", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
     session.trust_env = not is_loopback(host)
     session.auth = _no_netrc

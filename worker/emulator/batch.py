@@ -34,6 +34,7 @@ def run_batch(portal: "Portal", params: Map, caller: Caller, now: "datetime") ->
             errors[key] = RestError("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded!").body()
             continue
         method, raw = php.split_command(command)
+        method = method.lower()
         if portal.faults.take({"sub_missing"}, {method}):
             continue
         call = Call(portal, method, php.resolve(raw, scopes), caller, now, in_batch=True)

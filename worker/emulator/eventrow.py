@@ -96,7 +96,7 @@ class Shown:
             "MEETING_HOST": str(event.host) if event.host else "0",
             "MEETING": self._meeting(event),
             "LOCATION": event.location,
-            "REMIND": [{"type": "min", "count": 15}] if event.event_id % 2 else [],
+            "REMIND": [] if event.all_day else [{"type": "min", "count": 15}],
             "COLOR": event.color,
             "RRULE": self._rule(event),
             "EXDATE": ";".join(self._day(day) for day in sorted(event.excluded)),

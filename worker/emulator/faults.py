@@ -38,6 +38,8 @@ CALL_KINDS = frozenset(
     ]
 )
 """They meet one call, alone or inside a batch (`sub_*` only there)."""
+PAGE_KINDS = CALL_KINDS - {"operation_time_limit", "sub_error", "sub_missing"}
+"""They spoil rows: methods that give none let them wait."""
 TOKEN_KINDS = frozenset(
     [
         "invalid_grant",

@@ -1,6 +1,5 @@
 """The two limits of a portal: how often it is asked, and how long it works (limits.md)."""
 
-from collections import defaultdict
 from datetime import datetime
 
 
@@ -24,32 +23,35 @@ class Bucket:
 
 
 class Operating:
-    """Work done per application and method, in ten buckets of a minute; a call of 0.1 s or less is free."""
+    """Work done per application and method, in ten buckets of a minute; a call of 0.1 s or less is free.
+
+    A bucket lasts ten minutes from the first call in it.
+    """
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self._minutes: dict[tuple[str, str], dict[int, float]] = {}
+        self._buckets: dict[tuple[str, str], dict[int, tuple[int, float]]] = {}
+        """Minute: when the bucket runs out, and the seconds in it."""
 
     def spent(self, client: str, method: str, now: datetime) -> float:
-        minutes = self._minutes.get((client, method))
-        if minutes is None:
-            return 0.0
-        this = int(now.timestamp()) // 60
-        for minute in [minute for minute in minutes if minute <= this - 10]:
-            del minutes[minute]
-        return float(sum(minutes.values()))
+        buckets = self._buckets.get((client, method), {})
+        for minute in [minute for minute, (ends, _) in buckets.items() if ends <= now.timestamp()]:
+            del buckets[minute]
+        return sum(seconds for _, seconds in buckets.values())
 
     def reset_at(self, client: str, method: str, now: datetime) -> int:
         """When the oldest bucket runs out: it frees that bucket, not everything."""
         self.spent(client, method, now)
-        minutes = self._minutes.get((client, method))
-        oldest = min(minutes) if minutes else int(now.timestamp()) // 60
-        return (oldest + 10) * 60
+        ends = [ends for ends, _ in self._buckets.get((client, method), {}).values()]
+        return min(ends, default=int(now.timestamp()) + 600)
 
     def closed(self, client: str, method: str, now: datetime) -> bool:
-        return self.spent(client, method, now) >= self.limit
+        """Looked at before a call: the one that goes over the limit still runs."""
+        return self.spent(client, method, now) > self.limit
 
     def bill(self, client: str, method: str, seconds: float, now: datetime) -> None:
         if seconds > 0.1:
-            minutes = self._minutes.setdefault((client, method), defaultdict(float))
-            minutes[int(now.timestamp()) // 60] += seconds
+            stamp = int(now.timestamp())
+            buckets = self._buckets.setdefault((client, method), {})
+            ends, before = buckets.get(stamp // 60, (stamp + 600, 0.0))
+            buckets[stamp // 60] = (ends, before + seconds)

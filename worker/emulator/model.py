@@ -153,6 +153,8 @@ class World:
     sections: dict[int, Section] = field(default_factory=dict)
     events: dict[int, Event] = field(default_factory=dict)
     planner: dict[int, list[int]] = field(default_factory=dict)
+    user_fields: dict[str, UfValue] = field(default_factory=dict)
+    """The user fields of tasks, with what a task shows that never filled them."""
     next_event_id: int = 1
     next_tag_id: int = 1
 

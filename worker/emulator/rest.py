@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from worker.emulator import calendars, offline, system, tasks, users
 from worker.emulator.dates import iso
 from worker.emulator.errors import RestError
-from worker.emulator.faults import CALL_KINDS
+from worker.emulator.faults import CALL_KINDS, PAGE_KINDS
 from worker.emulator.php import Json, Map
 from worker.emulator.spoil import spoil
 
@@ -94,6 +94,9 @@ METHODS: dict[str, Method] = {
 }
 
 
+_ROWS = frozenset({"tasks.task.list", "user.get", "calendar.event.get", "calendar.section.get"})
+
+
 def method_named(name: str) -> Method:
     """Looked up before any token is checked."""
     if name.lower() == "batch":  # a request for it does not come here: this one is inside another
@@ -110,9 +113,7 @@ def run(call: Call) -> Json:
     portal = call.portal
     began = time.perf_counter()
     _check_rights(call, method)
-    fault = portal.faults.take(
-        CALL_KINDS - ({"sub_missing"} if call.in_batch else {"sub_missing", "sub_error"}), {call.method}
-    )
+    fault = portal.faults.take(_fitting(call), {call.method})
     billed_to = "batch" if portal.spec.billing == "batch" else call.method
     if fault and fault.kind == "sub_error":
         code = str(fault.options.get("code", "INTERNAL_SERVER_ERROR"))
@@ -132,6 +133,12 @@ def run(call: Call) -> Json:
         portal.operating.bill(call.caller.client, billed_to, cost, call.now)
     call.time = time_block(call, took, billed_to)
     return result
+
+
+def _fitting(call: Call) -> frozenset[str]:
+    """The kinds of faults that can meet this call."""
+    kinds = CALL_KINDS - {"sub_missing"} if call.in_batch else CALL_KINDS - {"sub_missing", "sub_error"}
+    return kinds if call.method in _ROWS else kinds - PAGE_KINDS
 
 
 def _check_rights(call: Call, method: Method) -> None:

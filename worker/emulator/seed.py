@@ -46,6 +46,8 @@ class Dice(random.Random):
 def make_world(spec: PortalSpec, now: datetime) -> World:
     dice = Dice(spec.seed)
     world = World(server_zone=spec.server_zone)
+    world.user_fields = {"UF_CRM_TASK": False, "UF_TASK_WEBDAV_FILES": False, "UF_MAIL_MESSAGE": None}
+    world.user_fields |= dict.fromkeys(spec.uf_fields)
     _fill_users(world, spec, dice, now)
     _fill_groups(world, spec, dice)
     _fill_tasks(world, spec, dice, now)
@@ -143,7 +145,6 @@ def _make_task(world: World, spec: PortalSpec, dice: Dice, now: datetime, task_i
     task.auditors = dice.sample(users, dice.choice((0, 0, 0, 1, 3))) if len(users) > 3 else []
     task.viewed_by = set(dice.sample(users, len(users) // 2))
     task.favorite_of = {1} if dice.often(0.05) else set()
-    task.uf = {"UF_CRM_TASK": False, "UF_TASK_WEBDAV_FILES": False, "UF_MAIL_MESSAGE": None}
     if dice.often(0.2):
         task.uf["UF_CRM_TASK"] = dice.sample(["D_12", "C_7", "CO_3", "L_91", "T88_3"], 2)
     for name in spec.uf_fields:

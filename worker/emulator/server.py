@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -124,8 +125,6 @@ class _Http(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base's own
         """A client that went away is no news; an error of ours is."""
-        import sys  # noqa: PLC0415  only here
-
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 

@@ -38,13 +38,19 @@ class View:
         self.now = now
         self.zone = zone(world.zone_of(user_id))
         self.suffix = suffix(offset(world.zone_of(user_id), now))
+        self._people: dict[int, Map | None] = {}
 
     def date(self, at: datetime | None) -> str | None:
         if at is None:
             return None
-        return at.astimezone(self.zone).strftime("%Y-%m-%dT%H:%M:%S") + self.suffix
+        return at.astimezone(self.zone).isoformat()[:19] + self.suffix
 
     def person(self, user_id: int) -> Map | None:
+        if user_id not in self._people:
+            self._people[user_id] = self._person(user_id)
+        return self._people[user_id]
+
+    def _person(self, user_id: int) -> Map | None:
         user = self.world.users.get(user_id)
         if user is None:
             return None
@@ -180,7 +186,8 @@ class Selection:
         for name in self.lengths:
             row[name] = "1" if task.deadline else "0"
         if self.user_fields:
-            row.update({camel(name): value for name, value in task.uf.items()})
+            fields = view.world.user_fields | task.uf
+            row.update({camel(name): value for name, value in fields.items()})
         row["group"] = view.group(task.group_id)
         for column, name, user_id in (
             ("CREATED_BY", "creator", task.created_by),

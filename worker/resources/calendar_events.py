@@ -80,27 +80,12 @@ def read_events(raws: Sequence[Raw], viewer: Viewer, window: Window, owner: Owne
     An event with one unreadable row is rejected as a whole: half a series would look like one with deleted instances.
     """
     rejects: dict[str, Reject] = {}
-    records: list[tuple[EventRecord, Raw]] = []
-    series: dict[int, list[_Instance]] = {}
-    for raw in _distinct(raws):
-        try:
-            record = reader.read(raw)
-            if not record.is_deleted:
-                records.append((record, raw))
-        except Rejected as error:
-            _reject(rejects, raw, error)
-    culture = _culture(record for record, _ in records)
-    for record, raw in records:
-        try:
-            series.setdefault(record.id, []).append(_Instance(record, raw, span_of(record, viewer)))
-        except Rejected as error:
-            _reject(rejects, raw, error)
+    records = _records(raws, rejects)
+    reading = _Reading(viewer, window, owner, _culture(record for record, _ in records))
     read = EventsRead([], [], [])
-    for event_id, instances in series.items():
-        if f"event:{event_id}" in rejects:
-            continue
+    for event_id, instances in _instances(records, viewer, rejects).items():
         try:
-            event = _seen(instances, _Reading(viewer, window, owner, culture))
+            event = _seen(instances, reading)
         except Rejected as error:
             _reject(rejects, instances[0].raw, error)
         else:
@@ -110,6 +95,35 @@ def read_events(raws: Sequence[Raw], viewer: Viewer, window: Window, owner: Owne
                 read.outside.append(event_id)
     read.rejects.extend(rejects.values())
     return read
+
+
+def _records(raws: Sequence[Raw], rejects: dict[str, Reject]) -> list[tuple[EventRecord, Raw]]:
+    records = []
+    for raw in _distinct(raws):
+        try:
+            record = reader.read(raw)
+            if not record.is_deleted:
+                records.append((record, raw))
+        except Rejected as error:
+            _reject(rejects, raw, error)
+    return records
+
+
+def _instances(
+    records: Sequence[tuple[EventRecord, Raw]], viewer: Viewer, rejects: dict[str, Reject]
+) -> dict[int, list[_Instance]]:
+    """The rows of each event of which every row can be read."""
+    found: dict[int, list[_Instance]] = {}
+    for record, raw in records:
+        try:
+            found.setdefault(record.id, []).append(_Instance(record, raw, span_of(record, viewer)))
+        except Rejected as error:
+            _reject(rejects, raw, error)
+    return {event_id: instances for event_id, instances in found.items() if _key(event_id) not in rejects}
+
+
+def _key(event_id: int) -> str:
+    return f"event:{event_id}"
 
 
 def _distinct(raws: Sequence[Raw]) -> Iterator[Raw]:

@@ -33,7 +33,10 @@ def content_hash(row_values: Iterable[object], custom: Mapping[str, object] | No
 
 def canonical_fields(custom: Mapping[str, Any], clock: TaskClock) -> dict[str, object]:
     """The UF_ fields that hold something: names and values in one form (`UF_AUTO_1` and `ufAuto1` are one field)."""
-    plain = {_plain(name): canonical(value, clock) for name, value in custom.items()}
+    try:
+        plain = {_plain(name): canonical(value, clock) for name, value in custom.items()}
+    except RecursionError as error:
+        raise Rejected("a custom field is nested too deeply") from error
     return {name: value for name, value in plain.items() if value is not None}
 
 

@@ -71,7 +71,7 @@ class Reader(Generic[S]):
         """The typed record. Raises Rejected with the field that cannot be read."""
         try:
             return self._decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _REFUSALS:
             return self._read_slowly(raw)
 
     def _read_slowly(self, raw: Raw) -> S:
@@ -92,7 +92,7 @@ class Reader(Generic[S]):
         try:
             record: dict[str, Raw] = _RAW_FIELDS(text)
             return {name: msgspec.json.decode(record[name]) for name in self._custom_names(record)}
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _REFUSALS:
             slowly = parsed(raw)
             return {name: slowly[name] for name in self._custom_names(slowly)}
 
@@ -104,6 +104,7 @@ class Reader(Generic[S]):
         return custom
 
 
+_REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _CUSTOM = frozenset({"uf", "UF"})
 _NAMES = 1000  # a bound; a record has a few dozen
 _RAW_FIELDS = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -126,11 +127,13 @@ def parsed(raw: Raw) -> dict[str, Any]:
     """A record as a dict, by the parser that minds nothing; its texts are cleaned. Raises Rejected if it is none."""
     try:
         record = json.loads(payload_text(raw))
-    except (ValueError, RecursionError) as error:
+        if isinstance(record, dict):
+            return {clean(name): cleaned(value) for name, value in record.items()}
+    except ValueError as error:
         raise Rejected(f"the record is no JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise Rejected(f"the record is no object: {fields.shown(record)}")
-    return {clean(name): cleaned(value) for name, value in record.items()}
+    except RecursionError as error:
+        raise Rejected("the record is nested too deeply") from error
+    raise Rejected(f"the record is no object: {fields.shown(record)}")
 
 
 def payload_text(raw: Raw) -> str:
@@ -167,7 +170,7 @@ def rows_of(raw: Raw, method: str) -> list[Raw]:
         if text.startswith(b"{"):
             return list(_RAW_FIELDS(text).values())
         return _RAW_LIST(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BadAnswer(f"a list was expected: {error}", method=method) from error
 
 

@@ -5,9 +5,10 @@ UPDATE that computes the level from what the row holds in that moment, so nothin
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Double, Update, case, delete, insert, literal, select, update
+from sqlalchemy import ColumnElement, Double, Update, case, delete, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from worker.errors import LeaseLost
 from worker.storage.models import ClosedMethod, RequestBudget
 from worker.storage.results import change
 from worker.storage.session import Database
+from worker.storage.upsert import insert_if_missing
 
 
 class SqlBudgetStore:
@@ -34,7 +36,10 @@ class SqlBudgetStore:
         limit = RequestBudget.burst + RequestBudget.per_second * patience
         statement = _set_level(portal_id, now, level).where(level <= limit)
         with self._db.write() as session:
-            taken = change(session, statement) or (_add_bucket(session, portal_id) and change(session, statement))
+            taken = change(session, statement)
+            if not taken:  # no room, or no bucket yet
+                _ensure_bucket(session, portal_id)
+                taken = change(session, statement)
             after = RequestBudget.level if taken else level
             wait = (after - RequestBudget.burst) / RequestBudget.per_second
             return max(0.0, session.scalars(select(wait).where(RequestBudget.portal_id == portal_id)).one())
@@ -44,28 +49,25 @@ class SqlBudgetStore:
         level = _level(now)
         full = case((level > RequestBudget.burst, level), else_=RequestBudget.burst)
         with self._db.write() as session:
-            _add_bucket(session, portal_id)
+            _ensure_bucket(session, portal_id)
             change(session, _set_level(portal_id, now, full))
 
     def set_rate(self, portal_id: int, *, per_second: float, burst: float) -> None:
         """The portal's plan allows another rate (Enterprise: 5 a second, 250 at once)."""
         statement = update(RequestBudget).where(RequestBudget.portal_id == portal_id)
         with self._db.write() as session:
-            _add_bucket(session, portal_id)
+            _ensure_bucket(session, portal_id)
             change(session, statement.values(per_second=per_second, burst=burst))
 
     def close_method(self, portal_id: int, method: str, *, until: datetime) -> None:
         """Nobody calls `method` before `until`. An earlier date never shortens a later one."""
-        this = (ClosedMethod.portal_id == portal_id, ClosedMethod.method == method)
+        values = {"portal_id": portal_id, "method": method, "until": until}
         later = case((ClosedMethod.until > until, ClosedMethod.until), else_=literal(until, ClosedMethod.until.type))
-        with self._db.write() as session:
-            if change(session, update(ClosedMethod).where(*this).values(until=later)):
-                return
-            try:
-                with session.begin_nested():
-                    session.execute(insert(ClosedMethod).values(portal_id=portal_id, method=method, until=until))
-            except IntegrityError:  # another process closed it in this moment, or the portal was removed
-                change(session, update(ClosedMethod).where(*this).values(until=later))
+        this = update(ClosedMethod).where(ClosedMethod.portal_id == portal_id, ClosedMethod.method == method)
+        # A portal that was removed meanwhile needs no closed methods.
+        with suppress(IntegrityError), self._db.write() as session:
+            insert_if_missing(session, ClosedMethod.__table__, values)
+            change(session, this.values(until=later))
 
     def closed_methods(self, portal_id: int, *, now: datetime) -> Mapping[str, datetime]:
         """The methods closed at `now`, and until when."""
@@ -96,19 +98,15 @@ def _set_level(portal_id: int, now: datetime, level: ColumnElement[float]) -> Up
     return statement.ordered_values((RequestBudget.level, level), (RequestBudget.level_at, later))
 
 
-def _add_bucket(session: Session, portal_id: int) -> bool:
-    """See that the portal has a bucket; True when it had none.
+def _ensure_bucket(session: Session, portal_id: int) -> None:
+    """See that the portal has a bucket.
 
     Raises:
         LeaseLost: The portal was removed.
     """
-    found = select(RequestBudget.portal_id).where(RequestBudget.portal_id == portal_id)
-    if session.scalar(found) is not None:
-        return False
+    if session.scalar(select(RequestBudget.portal_id).where(RequestBudget.portal_id == portal_id)) is not None:
+        return
     try:
-        with session.begin_nested():
-            session.execute(insert(RequestBudget).values(portal_id=portal_id))
+        insert_if_missing(session, RequestBudget.__table__, {"portal_id": portal_id})
     except IntegrityError:
-        if session.scalar(found) is None:
-            raise LeaseLost(f"portal {portal_id} was removed") from None
-    return True
+        raise LeaseLost(f"portal {portal_id} was removed") from None

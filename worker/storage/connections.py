@@ -1,15 +1,14 @@
 """Registers what a person connected: one row per portal, one per account, however often and from wherever it comes."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from worker.storage.models import Account, Portal, RequestBudget
 from worker.storage.portals import PLACEHOLDER, find_portal, host_of, remove_portal
 from worker.storage.results import change
+from worker.storage.upsert import insert_if_missing
 
 
 def register_account(
@@ -46,11 +45,11 @@ def register_account(
         now: Our clock.
     """
     host = host_of(domain)
-    portal = _find_or_add(
-        session,
-        lambda: _known_portal(session, member_id, host),
-        lambda: Portal(member_id=member_id, domain=host, rest_url=rest_url, created_at=now, status="active"),
-    )
+    portal = _known_portal(session, member_id, host)
+    if portal is None:
+        new = {"member_id": member_id, "domain": host, "rest_url": rest_url, "created_at": now}
+        insert_if_missing(session, Portal.__table__, new)  # of two at once, one finds the other's
+        portal = session.scalars(select(Portal).where(Portal.member_id == member_id)).one()
     # From here on one connection at a time for this portal: only one of two can be the first account.
     session.refresh(portal, with_for_update=True)
     if not member_id.startswith(PLACEHOLDER):
@@ -123,19 +122,3 @@ def _account(session: Session, portal: Portal, user_id: int, kind: str, now: dat
         session.add(RequestBudget(portal_id=portal.id))
     session.flush()
     return account
-
-
-def _find_or_add(session: Session, find: Callable[[], Portal | None], make: Callable[[], Portal]) -> Portal:
-    """The row that is there, or a new one; of two that add it at once, one finds the other's."""
-    portal = find()
-    if portal is not None:
-        return portal
-    try:
-        with session.begin_nested():
-            portal = make()
-            session.add(portal)
-    except IntegrityError:
-        portal = find()
-        if portal is None:
-            raise
-    return portal

@@ -159,7 +159,7 @@ def _taken_postgresql(connection: Connection) -> bool:
 def _taken_mariadb(connection: Connection) -> bool:
     name = f"{LOCK_NAME}.{connection.engine.url.database}"[:64]  # such names belong to the whole server
     statement = text("SELECT GET_LOCK(:name, :seconds)")
-    return connection.scalar(statement, {"name": name, "seconds": LOCK_SECONDS}) == 1
+    return bool(connection.scalar(statement, {"name": name, "seconds": LOCK_SECONDS}) == 1)
 
 
 def _wait_briefly(connection: Connection) -> None:

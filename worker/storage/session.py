@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +134,9 @@ def _set_up_sqlite(engine: Engine, path: Path, begin: str, *, enforce: bool) -> 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver opens no transactions of its own
         connection.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_SECONDS * 1000}")
+        _switch_to_wal(connection, path)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if enforce else 'OFF'}")
-        _switch_to_wal(connection, path)
         if begin == "DEFERRED":
             connection.execute("PRAGMA query_only = ON")
 
@@ -151,11 +151,9 @@ def _make_private(path: Path) -> None:
     A file that exists is not opened: to close it again would drop every lock that this process holds on it.
     """
     try:
-        with _creating:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _creating, suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        pass
     except OSError as error:
         raise UsageError(f"the database file {path} cannot be made: {error.strerror}") from error
 
@@ -166,11 +164,9 @@ def _switch_to_wal(connection: sqlite3.Connection, path: Path) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
-                raise
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise UsageError(f"the database file {path} cannot be used: {error}") from error
             time.sleep(0.05)
-        except sqlite3.DatabaseError as error:
-            raise UsageError(f"{path} is not a database of SQLite") from error
         else:
             return

@@ -19,7 +19,6 @@ from worker.storage.results import change
 
 CHUNK = 500  # values in one IN list; SQLite's older builds take 999 parameters in all
 KEPT = frozenset({"first_seen_at"})  # an update never touches these
-STAMPS = frozenset({"read_at"})  # written with a change, but no change by themselves
 
 Row = Mapping[str, Any]
 
@@ -202,6 +201,21 @@ def insert_or_update(session: Session, table: Table, columns: Sequence[str]) -> 
     )
 
 
+def insert_if_missing(session: Session, table: Table, values: Row) -> None:
+    """Insert a row unless one with its key is there.
+
+    Not by trying and catching: InnoDB leaves a shared lock behind after a duplicate key, and two who then go on to
+    change the row wait for each other.
+    """
+    dialect = session.get_bind().dialect.name
+    if dialect == "mysql":
+        key = next(iter(table.primary_key))
+        session.execute(mysql.insert(table).values(**values).on_duplicate_key_update({key.name: key}))
+        return
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    session.execute(insert.values(**values).on_conflict_do_nothing())
+
+
 def _delete(session: Session, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:
     if not keys:
         return
@@ -212,7 +226,7 @@ def _delete(session: Session, table: Table, keys: Sequence[tuple[Any, ...]]) -> 
 
 
 def _differs(row: Row, stored: RowMapping) -> bool:
-    return any(stored[name] != value for name, value in row.items() if name not in STAMPS)
+    return any(stored[name] != value for name, value in row.items())
 
 
 def _is_many(value: object) -> bool:

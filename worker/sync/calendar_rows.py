@@ -59,7 +59,7 @@ class CalendarRows:
 
     def _users(self, session: Session) -> Iterable[int]:
         users = select(User.user_id).where(
-            User.portal_id == self._portal_id, User.active.is_(True), User.deleted_at.is_(None)
+            User.portal_id == self._portal_id, User.deleted_at.is_(None)
         )
         return session.scalars(users.order_by(User.user_id)).all()
 

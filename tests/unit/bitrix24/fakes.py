@@ -1,5 +1,7 @@
 """In-memory stores and a portal's table: what the tests of the portal side share."""
 
+# ruff: noqa: ANN401, ARG002  fakes take what the real ones take
+
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +19,7 @@ from worker.tokens import Grant, Token
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def answer(result: object, method: str = "m", **rest: Any) -> Answer:  # noqa: ANN401
+def answer(result: object, method: str = "m", **rest: Any) -> Answer:
     return Answer(method=method, result=msgspec.Raw(msgspec.json.encode(result)), **rest)
 
 
@@ -161,15 +163,14 @@ class Table:
         return (len(ids) if counted else None), rows
 
 
-def resolve(value: object, results: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def resolve(value: object, results: Mapping[str, Any]) -> Any:
     """The vendor's resolver: at the first missing key it stops and uses what it has reached."""
     if not isinstance(value, Ref):
         return value
     reached: Any = results
     for part in (value.key, *value.path):
-        if isinstance(reached, dict) and part in reached:
-            reached = reached[part]
-        elif isinstance(reached, list) and isinstance(part, int) and part < len(reached):
+        here = isinstance(reached, list) and isinstance(part, int) and part < len(reached)
+        if here or (isinstance(reached, dict) and part in reached):
             reached = reached[part]
         else:
             return list(reached.values()) if isinstance(reached, dict) else reached
@@ -199,15 +200,22 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+        if headers["Content-Length"] not in {"", str(len(body))}:
+            self.close_connection = True  # cut off, not late
 
     do_GET = do_POST = _any  # noqa: N815
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news here."""
 
 
 @contextmanager
 def serving(respond: Callable[[Any], tuple[int, dict[str, str], bytes] | None]) -> Iterator[str]:
     """A server on a port of its own; yields its origin."""
     handler = type("OneHandler", (Handler,), {"respond": staticmethod(respond)})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Quiet(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -1,5 +1,7 @@
 """An HTTP answer becomes an Answer or the one right PortalError, whatever it looks like."""
 
+# ruff: noqa: ANN401  whatever a portal may send
+
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -71,7 +73,14 @@ def test_an_answer_keeps_its_result_as_text():
 
 @pytest.mark.parametrize(
     "time",
-    [[], None, {}, {"operating": None}, {"date_start": "yesterday", "operating": "much", "operating_reset_at": -1}, "x"],
+    [
+        [],
+        None,
+        {},
+        {"operating": None},
+        {"date_start": "yesterday", "operating": "much", "operating_reset_at": -1},
+        "x",
+    ],
 )
 def test_the_time_block_is_optional_in_every_part(time: object):
     found = answered({"result": 1, "time": time})
@@ -249,9 +258,7 @@ def test_no_bytes_break_the_decoder(body: bytes, status: int):
 
 
 def test_secrets_are_struck_out():
-    error = refused(
-        {"error": "x-s3cret", "error_description": "no such s3cret hook"}, 400, secrets=("s3cret", "")
-    )
+    error = refused({"error": "x-s3cret", "error_description": "no such s3cret hook"}, 400, secrets=("s3cret", ""))
 
     assert "s3cret" not in str(error)
     assert "s3cret" not in repr(error.__dict__)
@@ -263,8 +270,21 @@ def test_every_meaning_is_a_portal_error_in_lower_case():
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [("12 ", 12), (12, 12), (" 7 ", 7), (7.0, 7), (7.5, None), (True, None), ("", None), ("x", None), (None, None)]
-    + [("9" * 30, None), ("4294967297", 4294967297), ([], None), ("١٢", None)],
+    [
+        ("12 ", 12),
+        (12, 12),
+        (" 7 ", 7),
+        (7.0, 7),
+        (7.5, None),
+        (True, None),
+        ("", None),
+        ("x", None),
+        (None, None),
+        ("9" * 30, None),
+        ("4294967297", 4294967297),
+        ([], None),
+        ("١٢", None),
+    ],
 )
 def test_numbers_come_as_strings_too(value: object, number: int | None):
     assert as_int(value) == number

@@ -28,7 +28,7 @@ def php_parse(query: str) -> dict[str, Any]:
     return found
 
 
-def as_php(value: object) -> Any:
+def as_php(value: object) -> object:
     if isinstance(value, dict):
         return {key: as_php(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -13,7 +13,8 @@ from worker.resources import fields
 @pytest.mark.parametrize(
     ("sent", "number"),
     [
-        ("12", 12), (12, 12), (12.0, 12), ("12.0", 12), (" 12 ", 12), ("+5", 5), ("-3", -3), ("007", 7), (0, 0), ("0", 0),
+        ("12", 12), (12, 12), (12.0, 12), ("12.0", 12), (" 12 ", 12), ("+5", 5), ("-3", -3), ("007", 7),
+        (0, 0), ("0", 0),
         ("", None), ("  ", None), (None, None), (False, None), ([], None), ({}, None),
         (2**63 - 1, 2**63 - 1), (str(-(2**63)), -(2**63)), ("2147483648", 2**31),
     ],
@@ -39,7 +40,7 @@ def test_a_number_beyond_64_bits_is_rejected(sent: object):
 
 @pytest.mark.parametrize("sent", [None, "", 0, "0", -1, "abc", [], True], ids=repr)
 def test_an_unreadable_id_is_rejected(sent: object):
-    with pytest.raises(Rejected, match="^ID: "):
+    with pytest.raises(Rejected, match=r"^ID: "):
         fields.to_key(sent, "ID")
 
 
@@ -57,7 +58,7 @@ def test_a_flag_is_read_from_every_spelling(sent: object, flag: bool | None):
 
 @pytest.mark.parametrize("sent", ["perhaps", 2, [1]], ids=repr)
 def test_what_is_no_flag_is_rejected(sent: object):
-    with pytest.raises(Rejected, match="ACTIVE: .* is no flag"):
+    with pytest.raises(Rejected, match=r"ACTIVE: .* is no flag"):
         fields.to_bool(sent, "ACTIVE")
 
 
@@ -74,7 +75,7 @@ def test_a_text_is_cleaned_and_otherwise_left_alone(sent: object, text: str | No
 
 
 def test_a_text_that_is_a_list_is_rejected():
-    with pytest.raises(Rejected, match="title: .* is no text"):
+    with pytest.raises(Rejected, match=r"title: .* is no text"):
         fields.to_text(["a"], "title")
 
 
@@ -99,7 +100,7 @@ def test_a_list_of_numbers_is_read_from_lists_maps_and_single_values(sent: objec
 
 @pytest.mark.parametrize("sent", [["1", "abc"], [[1]], True, 5.5], ids=repr)
 def test_a_list_with_rubbish_in_it_is_rejected(sent: object):
-    with pytest.raises(Rejected, match="^auditors: "):
+    with pytest.raises(Rejected, match=r"^auditors: "):
         fields.to_ints(sent, "auditors")
 
 

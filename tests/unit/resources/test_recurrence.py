@@ -117,5 +117,5 @@ def test_excluded_days_are_sorted_and_told_once():
 
 
 def test_an_excluded_day_that_is_no_date_is_rejected():
-    with pytest.raises(Rejected, match="^EXDATE: 'soon'"):
+    with pytest.raises(Rejected, match=r"^EXDATE: 'soon'"):
         excluded_days("11/28/2024;soon", US)

@@ -1,0 +1,96 @@
+"""`b24sync db` and `b24sync keys`: the schema, and the encryption of the stored tokens."""
+
+import click
+
+from worker.cli.console import App, pass_app, say
+from worker.storage import migrate
+from worker.storage.cipher import Cipher, add_key_to_file, load_or_create_key_file, rotate
+
+
+@click.group()
+def db() -> None:
+    r"""Look at the database's schema, or bring it up to this program.
+
+    \b
+    Example:
+      b24sync db upgrade
+    """
+
+
+@db.command("upgrade")
+@pass_app
+def upgrade(app: App) -> None:
+    r"""Create or upgrade the schema.
+
+    \b
+    Example:
+      b24sync db upgrade
+    """
+    migrate.upgrade(app.wiring.database)
+    say(f"the schema is at revision {migrate.head()}")
+
+
+@db.command("current")
+@pass_app
+def current(app: App) -> None:
+    r"""Print the schema's revision; nothing where there is no schema yet.
+
+    \b
+    Example:
+      b24sync db current
+    """
+    revision = migrate.current(app.wiring.database)
+    if revision is None:
+        say("the database has no schema yet: run `b24sync db upgrade`")
+    else:
+        click.echo(revision)
+
+
+@db.command("check")
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    r"""Compare the database with what this program needs; exit 1 where they differ.
+
+    \b
+    Example:
+      b24sync db check
+    """
+    database = ctx.ensure_object(App).wiring.database
+    revision = migrate.current(database)
+    if revision != migrate.head():
+        say(f"the schema is at {revision or 'no revision'}, this program needs {migrate.head()}: `b24sync db upgrade`")
+        ctx.exit(1)
+    differences = migrate.check(database)
+    say(*differences or ["the schema is right"])
+    ctx.exit(1 if differences else 0)
+
+
+@click.group()
+def keys() -> None:
+    r"""Change the key that encrypts the stored tokens.
+
+    \b
+    Example:
+      b24sync keys rotate
+    """
+
+
+@keys.command("rotate")
+@pass_app
+def rotate_keys(app: App) -> None:
+    r"""Encrypt all stored tokens with a new key (or with the first of B24SYNC_ENCRYPTION_KEYS).
+
+    \b
+    Example:
+      b24sync keys rotate
+    """
+    database, settings = app.wiring.ready_database, app.settings
+    if settings.encryption_keys:
+        cipher, which = Cipher(settings.encryption_keys), "the first key of B24SYNC_ENCRYPTION_KEYS"
+    else:
+        load_or_create_key_file(settings.key_file)
+        cipher, which = Cipher(add_key_to_file(settings.key_file)), f"a new key, the first in {settings.key_file}"
+    with database.write() as session:
+        count = rotate(session, cipher)
+    say(f"the secrets of {count} accounts are encrypted with {which}")
+    say("restart what runs: `b24sync run` and Celery workers still hold the old keys")

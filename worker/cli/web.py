@@ -1,0 +1,36 @@
+"""`b24sync web`: the web pages alone, for where worker and beat run elsewhere."""
+
+import signal
+
+import click
+
+from worker.cli.connect import cannot_listen
+from worker.cli.console import App, pass_app, say
+from worker.web.app import create_app
+from worker.web.server import WebServer
+
+
+@click.command()
+@pass_app
+def web(app: App) -> None:
+    r"""Serve the status page and the callback of logins until stopped.
+
+    \b
+    Example:
+      b24sync web
+    """
+    host, port = app.settings.web_listen
+    app.wiring.ready_database  # noqa: B018 - a schema that is behind is told before anything listens
+    try:
+        server = WebServer(create_app(app.wiring), host, port)
+    except OSError as error:
+        raise cannot_listen(host, port, error) from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: app.stop.set())
+    server.start()
+    say(f"web pages on http://{host}:{server.port}; Ctrl-C ends")
+    try:
+        while not app.stop.wait(60):  # not for ever: a wait without an end hears no signal on some systems
+            pass
+    finally:
+        server.close()

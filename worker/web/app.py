@@ -1,0 +1,130 @@
+"""The web app: the callback of a login, a health check, and a page that shows the state of the mirror.
+
+No page holds a secret or a script, none may be framed or kept, and none refers to another place.
+"""
+
+import base64
+import hashlib
+import hmac
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, jsonify, render_template, request
+from sqlalchemy import select
+from werkzeug.exceptions import HTTPException
+
+from worker.errors import B24SyncError
+from worker.storage.models import Portal
+from worker.web.overview import look
+from worker.web.server import MAX_BODY
+from worker.wiring import Wiring
+
+log = logging.getLogger(__name__)
+
+SERVICE = "b24sync"
+OPEN = frozenset({"healthz", "oauth_callback"})
+"""Asked without a password: by machines, and by a person on the way back from a portal, who holds a single-use state."""
+
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}"
+    "table{border-collapse:collapse;width:100%;margin-bottom:2rem}"
+    "th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}"
+    "td.n,th.n{text-align:right}.bad{color:#b00020}.good{color:#1b6e2c}.dim{color:#767676}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(wiring: Wiring) -> Flask:
+    """The app over the parts of this process."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.extensions[SERVICE] = wiring
+    app.before_request(_check_password)
+    app.after_request(_add_headers)
+    app.add_url_rule("/", view_func=index)
+    app.add_url_rule("/oauth/callback", view_func=oauth_callback)
+    app.add_url_rule("/healthz", view_func=healthz)
+    app.register_error_handler(HTTPException, _show_http_error)
+    app.register_error_handler(Exception, _show_failure)
+    return app
+
+
+def index() -> str:
+    """All portals, with state and freshness."""
+    wiring = _wiring()
+    now = wiring.clock.now()
+    return render_template("index.html", style=STYLE, overview=look(wiring.ready_database, now), now=now)
+
+
+def oauth_callback() -> tuple[str, int]:
+    """A person comes back from a portal with a code."""
+    try:
+        connected = _wiring().connector.finish(request.args)
+    except B24SyncError as error:
+        log.warning("a portal could not be connected: %s", error)
+        return _message("Not connected", str(error)), HTTPStatus.BAD_REQUEST
+    log.info("connected %s as user %d", connected.domain, connected.user_id)
+    return render_template("connected.html", style=STYLE, connected=connected), HTTPStatus.OK
+
+
+def healthz() -> tuple[Response, int]:
+    """Whether this process serves and reads its database. Tells who answers, so that others know their own daemon."""
+    try:
+        with _wiring().ready_database.read() as session:
+            session.execute(select(Portal.id).limit(1))
+    except Exception as error:  # noqa: BLE001 - whatever it is, this is the answer
+        log.warning("the database cannot be read: %s", type(error).__name__)
+        return jsonify(status="the database cannot be read", service=SERVICE), HTTPStatus.SERVICE_UNAVAILABLE
+    return jsonify(status="ok", service=SERVICE), HTTPStatus.OK
+
+
+def _wiring() -> Wiring:
+    wiring: Wiring = current_app.extensions[SERVICE]
+    return wiring
+
+
+def _message(title: str, text: str) -> str:
+    return render_template("message.html", style=STYLE, title=title, text=text)
+
+
+def _check_password() -> Response | None:
+    password = _wiring().settings.web_password
+    if password is None or request.endpoint in OPEN:
+        return None
+    given = request.authorization
+    text = given.password or "" if given is not None and given.type == "basic" else ""
+    if hmac.compare_digest(text.encode(), password.encode()):
+        return None
+    headers = {"WWW-Authenticate": f'Basic realm="{SERVICE}", charset="UTF-8"'}
+    return Response(_message("Password needed", "Any name, and the password of B24SYNC_WEB_PASSWORD."), 401, headers)
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    return response
+
+
+def _show_http_error(error: HTTPException) -> Any:  # noqa: ANN401 - as Flask has it
+    code = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    return _message(f"{code} {error.name}", "There is nothing here for this request."), code, _allow(error)
+
+
+def _allow(error: HTTPException) -> dict[str, str]:
+    return {name: value for name, value in error.get_headers() if name == "Allow"}
+
+
+def _show_failure(error: Exception) -> tuple[str, int]:
+    """The page tells nothing of the cause: it may name hosts and rows. The log does."""
+    log.error("a page could not be made", exc_info=error)
+    return _message("Something went wrong", "The log of b24sync tells more."), HTTPStatus.INTERNAL_SERVER_ERROR

@@ -1,0 +1,152 @@
+"""The state of the mirror at one moment, as the status page and `b24sync status` show it. Reads only, shows no secret."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from worker.resources import RESOURCES
+from worker.storage import migrate, portals
+from worker.storage.cursors import Cursor, load_cursors
+from worker.storage.models import Account, Base, CalendarEvent, PlannerTask, Portal, SyncRun, Task, User
+from worker.storage.rejected import count_rejected
+from worker.storage.session import Database
+from worker.storage.tokens import TokenDates, token_dates
+from worker.storage.upsert import count_live
+
+REFRESH_LIFE = timedelta(days=180)
+"""What the vendor documents (settings/oauth/auto-renewal.md); the server tells no date."""
+
+MAIN_TABLES: Mapping[str, type[Base]] = {
+    "users": User,
+    "tasks": Task,
+    "planner": PlannerTask,
+    "calendar": CalendarEvent,
+}
+"""The table whose rows stand for a resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """One authorization. A webhook has no dates: it does not end."""
+
+    user_id: int
+    kind: str
+    is_primary: bool
+    status: str
+    scope: str
+    access_expires_at: datetime | None
+    refresh_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceState:
+    """One resource of a portal.
+
+    Args:
+        fresh_seconds: Since the end of the last run that was whole; None: there was none.
+        rows: Without those marked as deleted.
+    """
+
+    name: str
+    last_run_at: datetime | None
+    last_status: str | None
+    fresh_seconds: int | None
+    rows: int
+    next_run_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PortalState:
+    """One portal."""
+
+    member_id: str
+    domain: str
+    status: str
+    accounts: Sequence[AccountState]
+    resources: Sequence[ResourceState]
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All portals, and the revision of the database's schema."""
+
+    portals: Sequence[PortalState]
+    schema: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The public figures, in the order of the contract; times as ISO 8601 in UTC."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+
+def look(database: Database, now: datetime) -> Overview:
+    """The state now, in one reading transaction."""
+    schema = migrate.current(database)
+    with database.read() as session:
+        dates = {pair.account_id: pair for pair in token_dates(session)}
+        states = [_portal(session, portal, dates, now) for portal in portals.list_portals(session)]
+    return Overview(states, schema)
+
+
+def _portal(session: Session, portal: Portal, dates: Mapping[int, TokenDates], now: datetime) -> PortalState:
+    cursors = load_cursors(session, portal.id)
+    return PortalState(
+        member_id=portal.member_id,
+        domain=portal.domain,
+        status=portal.status,
+        accounts=[_account(account, dates.get(account.id)) for account in portals.list_accounts(session, portal.id)],
+        resources=[_resource(session, cursors.get(name) or Cursor(portal.id, name), now) for name in RESOURCES],
+        rejected=count_rejected(session, portal.id),
+    )
+
+
+def _account(account: Account, pair: TokenDates | None) -> AccountState:
+    ends = pair is not None and account.kind == "oauth"
+    return AccountState(
+        user_id=account.user_id,
+        kind=account.kind,
+        is_primary=account.is_primary,
+        status=account.status,
+        scope=account.scope,
+        access_expires_at=pair.access_expires_at if pair and ends else None,
+        refresh_expires_at=pair.refresh_issued_at + REFRESH_LIFE if pair and ends else None,
+    )
+
+
+def _resource(session: Session, cursor: Cursor, now: datetime) -> ResourceState:
+    fresh_at = cursor.last_run_at if cursor.last_status == "ok" else _last_ok(session, cursor)
+    return ResourceState(
+        name=cursor.resource,
+        last_run_at=cursor.last_run_at,
+        last_status=cursor.last_status,
+        fresh_seconds=None if fresh_at is None else max(0, int((now - fresh_at).total_seconds())),
+        rows=count_rows(session, cursor.portal_id, cursor.resource),
+        next_run_at=cursor.next_run_at,
+    )
+
+
+def count_rows(session: Session, portal_id: int, resource: str) -> int:
+    """How many rows a portal's resource has, without those marked as deleted."""
+    return count_live(session, MAIN_TABLES[resource].__table__, portal_id)
+
+
+def _last_ok(session: Session, cursor: Cursor) -> datetime | None:
+    if cursor.last_run_at is None:
+        return None
+    whole = (SyncRun.portal_id == cursor.portal_id, SyncRun.resource == cursor.resource, SyncRun.status == "ok")
+    return session.scalar(select(func.max(SyncRun.finished_at)).where(*whole))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of the figures
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
