@@ -28,7 +28,7 @@ LONGEST_JOB = 7200
 def create_app(wiring: Wiring) -> Celery:
     """The app for `wiring.settings`; without a broker setting everything stays in this process's memory."""
     settings = wiring.settings
-    broker = settings.broker_url or "memory://"
+    broker = settings.broker_url or "memory://localhost/"
     app = Celery("b24sync", include=JOBS)
     app.conf.update(
         broker_url=broker,

@@ -41,6 +41,11 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def tick_period(sync_interval: timedelta) -> timedelta:
+    """Time between beat's ticks: a tenth of the interval, so that being due costs little lateness; 1 to 15 s."""
+    return timedelta(seconds=min(15.0, max(1.0, sync_interval.total_seconds() / 10)))
+
+
 def _text(value: str) -> str:
     return value
 

@@ -144,12 +144,18 @@ class Connector:
         try:
             connected = self._exchange(login.domain, query)
         except B24SyncError as error:
-            with self._database.write() as session:
-                logins.finish_login(session, state, outcome="failed", error=str(error))
+            self._fail(state, str(error))
+            raise
+        except Exception:  # the database, perhaps; else whoever waits for the outcome would wait ten minutes
+            self._fail(state, "b24sync failed while it connected the portal; its log says why")
             raise
         with self._database.write() as session:
             logins.finish_login(session, state, outcome="connected")
         return connected
+
+    def _fail(self, state: str, error: str) -> None:
+        with self._database.write() as session:
+            logins.finish_login(session, state, outcome="failed", error=error)
 
     def with_webhook(self, url: str) -> Connected:
         """Connect by an incoming webhook's address. Raises UsageError or ConnectError."""

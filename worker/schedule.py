@@ -3,16 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+from worker.config import tick_period
+
 TICK = "b24sync.tick"
 RENEW = "b24sync.renew_tokens"
 MAINTAIN = "b24sync.maintain"
 SYNC = "b24sync.sync_portal"
 QUEUE = "b24sync"
-
-
-def tick_period(sync_interval: timedelta) -> timedelta:
-    """Seconds between ticks: a tenth of the interval, so that being due costs little lateness; 1 to 15 s."""
-    return timedelta(seconds=min(15.0, max(1.0, sync_interval.total_seconds() / 10)))
 
 
 def beat_schedule(sync_interval: timedelta) -> dict[str, dict[str, Any]]:

@@ -16,10 +16,9 @@ from worker.bitrix24.throttle import Throttle
 from worker.bitrix24.transport import Transport
 from worker.budget import Unlimited
 from worker.clock import SystemClock
-from worker.config import Settings
+from worker.config import Settings, tick_period
 from worker.connect import Connector
 from worker.errors import B24SyncError, UsageError
-from worker.schedule import tick_period
 from worker.storage import leases, logins, migrate, portals, rejected, runs
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
 from worker.storage.cipher import Cipher, load_or_create_key_file
@@ -208,7 +207,11 @@ class Wiring:
 
     def _first_client(self, auth: Auth) -> Client:
         return Client(
-            auth=auth, transport=self.transport, throttle=Throttle(Unlimited(), self.clock, 0), clock=self.clock
+            auth=auth,
+            transport=self.transport,
+            throttle=Throttle(Unlimited(), self.clock, 0),
+            clock=self.clock,
+            max_attempts=2,  # a person waits in front of a browser
         )
 
     def _auth_of(self, portal: Portal, account: Account) -> Auth:

@@ -54,6 +54,7 @@ def test_sigterm_ends_the_daemon_within_ten_seconds(stage: Callable, hang: float
     here.connect()
     if hang:
         here.portal.faults.add("hang", times=5, seconds=hang)
+        here.portal.requests.reset()
     with here.process("worker", "run") as daemon:
         here.wait(lambda: here.portal.requests.http if hang else whole(here))
         began = time.monotonic()

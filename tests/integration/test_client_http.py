@@ -450,3 +450,10 @@ def test_a_wrong_batch_is_our_bug_and_never_sent(clock: Clock, calls: list[Call]
         with pytest.raises(ValueError):
             one.client.batch(calls)
         assert portal.asked == []
+
+
+def test_a_reference_means_nothing_outside_a_batch(clock: Clock):
+    with kit(clock, ok(1)) as (one, portal):
+        with pytest.raises(ValueError, match="inside a batch"):
+            one.client.call("m", {"filter": {">ID": Ref("a", (0, "id"))}})
+        assert portal.asked == []

@@ -147,6 +147,32 @@ def test_a_rejected_record_counts_its_attempts(database: Database, portal_id: in
         assert len(rejected.list_rejected(session, portal_id, limit=1)) == 1
 
 
+def test_what_a_database_refuses_is_kept_in_part(database: Database, portal_id: int, clock: FakeClock):
+    """A bad record may quote its bad text in the reason: keeping it must not fail in its turn."""
+    bad, mended = "a\0b\ud83dc\ude00😀", "a\ufffdb\ufffdc\ufffd😀"
+    with database.write() as session:
+        rejected.put_rejected(session, portal_id, "tasks", bad, payload=bad, reason=bad, now=clock.now())
+        rejected.put_rejected(session, portal_id, "tasks", bad, payload=bad, reason=bad, now=clock.now())
+        runs.add_run(session, run(portal_id, clock, error=bad))
+    with database.write() as session:
+        (kept,) = rejected.list_rejected(session, portal_id)
+        assert (kept.record_key, kept.payload, kept.reason, kept.attempts) == (mended, mended, mended, 2)
+        assert runs.recent_runs(session)[0].error == mended
+        assert rejected.remove_rejected(session, portal_id, "tasks", [bad]) == 1
+
+
+def test_a_complete_reading_forgets_what_it_did_not_meet(database: Database, portal_id: int, clock: FakeClock):
+    """A record not rejected again has healed or is gone."""
+    with database.write() as session:
+        rejected.put_rejected(session, portal_id, "tasks", "1", payload="{}", reason="why", now=clock.now())
+        clock.advance(60)
+        began = clock.now()
+        rejected.put_rejected(session, portal_id, "tasks", "2", payload="{}", reason="why", now=clock.now())
+        assert rejected.remove_stale(session, portal_id, "users", before=began) == 0
+        assert rejected.remove_stale(session, portal_id, "tasks", before=began) == 1
+        assert [one.record_key for one in rejected.list_rejected(session, portal_id)] == ["2"]
+
+
 def test_rejected_records_are_removed_or_grow_old(database: Database, portal_id: int, clock: FakeClock):
     """By key when they became rows; by their first day, for every run tries them anew."""
     long_key = "k" * 300

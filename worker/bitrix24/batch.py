@@ -96,12 +96,12 @@ def dependents(calls: Sequence[Call], keys: Iterable[str]) -> set[str]:
 
 
 def related(calls: Sequence[Call], keys: Iterable[str]) -> set[str]:
-    """The keys of all calls that hang together with `keys` by references, in either direction."""
+    """`keys`, whatever refers to them, and whatever all of these refer to: what must be repeated together."""
     found = dependents(calls, keys)
     for call in reversed(calls):
         if call.key in found:
             found |= references(call.params)
-    return dependents(calls, found)
+    return found
 
 
 def _map(raw: msgspec.Raw) -> Mapping[str, msgspec.Raw]:

@@ -53,13 +53,14 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One successful call. `result` is still the JSON text that the portal sent."""
+    """One successful call. `result` and `raw_time` are still the JSON texts that the portal sent."""
 
     method: str
     result: msgspec.Raw
     total: int | None = None
     next: int | None = None
     time: Time = field(default_factory=Time)
+    raw_time: msgspec.Raw = field(default_factory=msgspec.Raw, compare=False)
 
     def decode(self, into: type[T]) -> T:
         """The result as `into`. Raises BadAnswer when it has another shape."""

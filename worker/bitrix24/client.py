@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from worker.bitrix24.auth import Auth
-from worker.bitrix24.batch import dependents, pack, related, unpack
+from worker.bitrix24.batch import dependents, pack, references, related, unpack
 from worker.bitrix24.calls import Answer, Answers, Call, Outcome, Time
 from worker.bitrix24.moves import new_rest_url
 from worker.bitrix24.paging import KeysetListing
@@ -46,7 +46,7 @@ class _Trip:
 
 
 class Client:
-    """Calls methods of one portal for one account.
+    """Calls methods of one portal for one account; each thread has its own.
 
     Args:
         auth: Whose authorization.
@@ -85,8 +85,10 @@ class Client:
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Answer:
         """One call. Raises what the portal said, after retries where they make sense."""
+        if references(params):
+            raise ValueError("only a call inside a batch may refer to another")
         self.stats.calls += 1
-        return self._ask(method, dict(params or {}), lambda answer: answer, _Trip())
+        return self._ask(method, params or {}, lambda answer: answer, _Trip())
 
     def batch(self, calls: Sequence[Call], *, halt: bool = False) -> Answers:
         """Up to 50 calls in one request. A call's own failure is its outcome; the request's failure is raised.

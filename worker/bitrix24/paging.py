@@ -49,6 +49,7 @@ class KeysetListing:
         filter: More conditions, with the portal's prefixes ({">=CHANGED_DATE": "..."}).
         probe: Ask the highest ID and the count first.
         start_pages: Without a probe, the length of the first chain.
+        early_pages: With a probe, pages asked in its own batch: a short listing is proven whole in one request.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class KeysetListing:
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - the portal's word
         probe: bool,
         start_pages: int = 1,
+        early_pages: int = 0,
     ) -> None:
         self._spec = spec
         self._prefix = prefix
@@ -71,6 +73,7 @@ class KeysetListing:
         self._step = _Step.PROBE if probe else _Step.PAGES
         self._probed = probe
         self._chain = max(1, start_pages)
+        self._early = early_pages
         self._sent: list[Call] = []
         self.failures = 0
         self._below_max = 0  # rows that the probe counted, or would have
@@ -104,7 +107,9 @@ class KeysetListing:
             return []
         match self._step:
             case _Step.PROBE:
-                self._take_probe(answers.get(sent[0]))
+                if self._take_probe(answers.get(sent[0])) and sent[1:]:
+                    return self._take_chain(sent[1:], answers)
+                self._waste(sent[1:], answers)
             case _Step.RECOUNT:
                 self._take_recount(answers.get(sent[0]))
             case _Step.PAGES | _Step.TAIL:
@@ -116,7 +121,8 @@ class KeysetListing:
     def _next_calls(self, room: int) -> list[Call]:
         match self._step:
             case _Step.PROBE:
-                return [self._counting("probe", {self._above: self._after}, descending=True)]
+                probe = self._counting("probe", {self._above: self._after}, descending=True)
+                return [probe, *self._pages(min(room - 1, self._early))]
             case _Step.RECOUNT:
                 at_most = f"<={self._spec.id_param}"
                 limit = min(self.max_id or 0, int(self._filter.get(at_most, self.max_id or 0)))
@@ -142,16 +148,18 @@ class KeysetListing:
             chain.append(Call(f"{self._prefix}{number}", self._spec.method, params))
         return chain
 
-    def _take_probe(self, outcome: Answer | PortalError) -> None:
+    def _take_probe(self, outcome: Answer | PortalError) -> bool:
+        """Note what the listing must reach. Whether there is anything to read."""
         page = self._page(outcome)
         if page is None or not isinstance(outcome, Answer):
-            return
+            return False
         self.max_id = max((record.id for record in page.records), default=None)
         # user.get leaves the count out when nothing matches.
         self.total = outcome.total if outcome.total is not None or page.size else 0
         self._step = _Step.PAGES
         if not page.size and not self.total:
             self._finish()
+        return not self.done
 
     def _take_recount(self, outcome: Answer | PortalError) -> None:
         page = self._page(outcome)

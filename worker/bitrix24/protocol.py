@@ -100,6 +100,7 @@ def decode(
         total=read_int(envelope.total),
         next=read_int(envelope.next),
         time=time,
+        raw_time=envelope.time,
     )
 
 

@@ -6,6 +6,7 @@ would cut at the `=` inside the brackets, the condition would vanish without a w
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from worker.bitrix24.calls import Ref
 
 _MARKS = ("$result[", "$next[", "$total[")
 _DEEPEST = 20
+_PART = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def encode_query(params: Mapping[str, Any]) -> str:
@@ -66,6 +68,9 @@ def _scalar(value: object) -> str:
                 raise ValueError("a text that the portal would take for a reference to another call")
             return quote(value, safe="")
         case Ref():
-            return "$result" + "".join(f"[{part}]" for part in (value.key, *value.path))
+            parts = [str(part) for part in (value.key, *value.path)]
+            if not all(_PART.fullmatch(part) for part in parts):
+                raise ValueError("a reference is made of names and numbers")
+            return "$result" + "".join(f"[{part}]" for part in parts)
         case _:
             raise ValueError(f"a parameter of type {type(value).__name__} cannot be sent")

@@ -57,7 +57,9 @@ def call(app: App, portal: str, method: str, pairs: tuple[str, ...], as_json: bo
     if as_json:
         click.echo(f'{{"result": {_text(answer.result)}, "time": {_text(answer.raw_time) or "null"}}}')
     else:
-        click.echo(msgspec.json.format(bytes(answer.result), indent=2).decode())
+        # For people: letters as letters. Half an emoji, which JSON can hold and no terminal can show, becomes a "?".
+        text = json.dumps(json.loads(bytes(answer.result)), indent=2, ensure_ascii=False)
+        click.echo(plain(text.encode("utf-8", "replace").decode()))
 
 
 def parameters(pairs: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from worker.cli.console import App, pass_app, plain
-from worker.connect import ConnectError, Connected, missing_scopes
+from worker.connect import Connected, ConnectError, missing_scopes
 from worker.errors import PortalError, UsageError
 from worker.storage import logins, portals
 from worker.storage.tokens import token_dates
@@ -30,7 +30,7 @@ POLL_SECONDS = 0.3
     "--tokens", type=click.File(), metavar="FILE", help="Connect by a token server's answer (JSON; - is stdin)."
 )
 @pass_app
-def connect(app: App, domain: str | None, no_browser: bool, webhook: str | None, tokens: IO[str] | None) -> None:
+def connect(app: App, *, domain: str | None, no_browser: bool, webhook: str | None, tokens: IO[str] | None) -> None:
     r"""Connect a portal, or authorize it again.
 
     \b

@@ -2,11 +2,10 @@
 
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TextIO
 
 import click
 from rich.console import Console
@@ -17,8 +16,6 @@ from worker.errors import UsageError
 from worker.storage import portals
 from worker.storage.models import Account, Portal
 from worker.wiring import Wiring
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 WIDE = 160
 """Columns of a table that goes into a pipe: nothing is wrapped for whoever reads it with grep."""
@@ -87,11 +84,15 @@ def coloured(word: str | None) -> Text:
 
 def stdout() -> Console:
     """For tables, which are data: they go where a pipe reads them."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
+    return _console(sys.stdout)
 
 
 def stderr() -> Console:
-    return Console(file=sys.stderr, highlight=False, markup=False)
+    return _console(sys.stderr)
+
+
+def _console(file: TextIO) -> Console:
+    return Console(file=file, width=None if file.isatty() else WIDE, highlight=False, markup=False)
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

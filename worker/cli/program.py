@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import click
@@ -39,15 +40,11 @@ COMMANDS = {
 class Program(click.Group):
     """Loads commands when they are asked for, and knows the exit codes."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        return _load(cmd_name) if cmd_name in COMMANDS else None
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
         try:
@@ -74,6 +71,43 @@ class Program(click.Group):
             say("this is a mistake in b24sync; please report it with the lines above")
             ctx.exit(FAILED)
         return result
+
+
+@cache
+def _load(name: str) -> click.Command:
+    """A command, with what all of them have in common."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    _finish(command)
+    return command
+
+
+def _finish(command: click.Command) -> None:
+    """Docstrings are raw, so click's mark for "leave these lines as they are" has to be made of its two letters."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            _finish(one)
+    else:
+        command.params.append(
+            click.Option(
+                ["-v", "--verbose"],
+                count=True,
+                expose_value=False,
+                callback=_talk,
+                help="Tell more; twice: everything.",
+            )
+        )
+
+
+def _talk(_ctx: click.Context, _parameter: click.Parameter, verbose: int) -> None:
+    if verbose:
+        log.set_up(level(verbose))
+
+
+def level(verbose: int) -> int:
+    """The logging level for so many `-v`."""
+    return (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
 
 
 def exit_code(errors: Iterable[B24SyncError]) -> int:
@@ -127,7 +161,10 @@ def program(ctx: click.Context, verbose: int) -> None:
       b24sync connect acme.bitrix24.com
       b24sync run
     """
-    log.set_up((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+    log.set_up(level(verbose))
     app = App()
     ctx.obj = app
     ctx.call_on_close(app.close)
+
+
+program.help = (program.help or "").replace("\\b\n", "\b\n")

@@ -6,12 +6,14 @@ its own memory (measured: no tick arrives, and nothing says so).
 
 import logging
 import os
+import signal
+import sys
 import threading
 from typing import Protocol
 
 import click
 from celery import Celery
-from celery.beat import EmbeddedService
+from celery.beat import EmbeddedService, Scheduler
 from celery.concurrency import get_implementation
 from celery.signals import worker_ready, worker_shutting_down
 
@@ -37,6 +39,7 @@ def run() -> None:
     Example:
       b24sync run
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the worker has its own handler
     logs.set_up()
     stop = threading.Event()
     wiring = Wiring(Settings.load(), stop)
@@ -92,7 +95,8 @@ class _Beat(Protocol):
 
 
 def _start_beat_when_ready(app: Celery) -> _Beat:
-    beat: _Beat = EmbeddedService(app, max_interval=1, thread=True)
+    """The embedded service does not read `beat_scheduler`: the scheduler without a file is named here too."""
+    beat: _Beat = EmbeddedService(app, max_interval=1, thread=True, scheduler_cls=Scheduler)
     worker_ready.connect(lambda **_: beat.start(), weak=False)
     return beat
 

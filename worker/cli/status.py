@@ -32,7 +32,7 @@ def status(app: App, as_json: bool, watch: bool) -> None:
         raise click.UsageError("--json and --watch exclude each other.")
     database = app.wiring.ready_database
     if as_json:
-        click.echo(json.dumps(look(database, now()).as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(look(database, now()).as_dict()))
         return
     console = stdout()
     if not watch:

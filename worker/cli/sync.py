@@ -1,6 +1,7 @@
 """`b24sync sync`: portals' turns at once, in this process, without a broker."""
 
 import json
+import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 import click
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from worker.cli.console import App, coloured, pass_app, plain, say, stderr
-from worker.cli.program import exit_code
+from worker.cli.program import database_sentence, exit_code
 from worker.errors import B24SyncError, IncompleteRun, LeaseLost, PortalClosed
 from worker.resources import RESOURCES
 from worker.storage import portals
@@ -21,6 +24,8 @@ from worker.storage.models import Portal
 from worker.sync.portal import Wish
 from worker.sync.report import Mode, Report, Status
 from worker.web.overview import count_rows
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
 """Seconds to wait for another process that works on the same portal: as long as a lease outlives its holder."""
@@ -39,7 +44,7 @@ _POLL_SECONDS = 0.5
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON.")
 @pass_app
 def sync(
-    app: App, portal: str | None, resources: tuple[str, ...], reconcile: bool, full: bool, force: bool, as_json: bool
+    app: App, *, portal: str | None, resources: tuple[str, ...], reconcile: bool, full: bool, force: bool, as_json: bool
 ) -> None:
     r"""Bring the mirror up to date now.
 
@@ -58,7 +63,7 @@ def sync(
     with _stopped_by_signals(app.stop):
         reports = _run(app, active, wish)
     if as_json:
-        click.echo(json.dumps({"runs": [report.as_dict() for report in reports]}, ensure_ascii=False))
+        click.echo(json.dumps({"runs": [report.as_dict() for report in reports]}))
     else:
         _show(reports, {one.member_id: one.domain for one in active})
     click.get_current_context().exit(exit_code(filter(None, map(_trouble, reports))))
@@ -102,15 +107,25 @@ def _run(app: App, chosen: Sequence[Portal], wish: Wish) -> list[Report]:
 
 
 def _turn(app: App, portal: Portal, wish: Wish) -> list[Report]:
-    """One portal's turn, begun when nobody else is at work on it."""
+    """One portal's turn. Whatever ends it is this portal's trouble alone: a report says so."""
+    try:
+        return _patient_turn(app, portal, wish)
+    except LeaseLost as error:
+        return _not_read(portal, wish, IncompleteRun(str(error)))
+    except (DBAPIError, PoolTimeout) as error:
+        return _not_read(portal, wish, B24SyncError(database_sentence(error)))
+    except Exception as error:
+        log.exception("an error that b24sync did not expect, while it read %s", portal.domain)
+        return _not_read(portal, wish, B24SyncError(f"a mistake in b24sync, please report it: {type(error).__name__}"))
+
+
+def _patient_turn(app: App, portal: Portal, wish: Wish) -> list[Report]:
+    """A turn that begins when nobody else is at work on the portal."""
     clock = app.wiring.clock
     end = clock.monotonic() + PATIENCE
     while True:
         asked_at = clock.monotonic()
-        try:
-            outcome = app.wiring.sync.run(portal.id, wish)
-        except LeaseLost as error:
-            return _not_read(portal, wish, IncompleteRun(str(error)))
+        outcome = app.wiring.sync.run(portal.id, wish)
         if outcome is not None:
             if portal.status == "closed":
                 reason = PortalClosed(portal.status_reason or "it serves us no more", portal=portal.domain)

@@ -103,14 +103,21 @@ class Acts(CalendarActs):
                 "zone": next(iter(self.world.users.values())).zone,
                 "departments": [1],
                 "registered": self.now(),
+                "changed": self.now(),
             }
             self.world.users[user_id] = User(**(base | values))
             self.new_section("user", user_id, self.world.users[user_id].full_name)
             return user_id
 
-    def dismiss_user(self, user_id: int) -> None:
+    def update_user(self, user_id: int, **values: Any) -> None:  # noqa: ANN401  fields of User
         with self.lock:
-            self.world.users[user_id].active = False
+            user = self.world.users[user_id]
+            for name, value in values.items():
+                setattr(user, name, value)
+            user.changed = self.now()
+
+    def dismiss_user(self, user_id: int) -> None:
+        self.update_user(user_id, active=False)
 
     def set_admin(self, user_id: int, admin: bool) -> None:
         with self.lock:

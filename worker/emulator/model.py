@@ -28,6 +28,8 @@ class User:
     gender: str = ""
     registered: datetime | None = None
     last_login: datetime | None = None
+    changed: datetime | None = None
+    """TIMESTAMP_X: what `user.get` filters by; shown as an empty object (user-get.md)."""
 
     @property
     def full_name(self) -> str:

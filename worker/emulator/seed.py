@@ -76,6 +76,7 @@ def _fill_users(world: World, spec: PortalSpec, dice: Dice, now: datetime) -> No
             gender=gender if number % 3 else "",
             registered=dice.past(now, 400, 1200),
             last_login=dice.past(now, 1, 30) if number % 6 != 5 else None,
+            changed=now - timedelta(days=7 + number),
         )
         user_id += dice.choice((1, 2, 2, 5))
 

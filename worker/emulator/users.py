@@ -97,7 +97,7 @@ def user_get(call: "Call") -> Json:
 
 _KNOWN = {
     "ID", "ACTIVE", "NAME", "LAST_NAME", "SECOND_NAME", "EMAIL", "WORK_POSITION", "USER_TYPE", "UF_DEPARTMENT",
-    "DATE_REGISTER", "LAST_LOGIN", "PERSONAL_GENDER",
+    "DATE_REGISTER", "LAST_LOGIN", "PERSONAL_GENDER", "TIMESTAMP_X",
 }  # fmt: skip
 
 
@@ -116,6 +116,7 @@ def _values(user: User) -> Map:
         "DATE_REGISTER": "" if user.registered is None else user.registered.isoformat(),
         "LAST_LOGIN": far,
         "PERSONAL_GENDER": user.gender,
+        "TIMESTAMP_X": "" if user.changed is None else user.changed.isoformat(),
     }
 
 

@@ -58,14 +58,12 @@ class EventsRead(NamedTuple):
     """What one owner's answers hold.
 
     Args:
-        events: Those with an instance in the window.
+        events: All of them, also those that show only in the padding around the window: these have no occurrences.
         rejects: Records that cannot become one.
-        outside: The IDs of events that are there, but only in the padding around the window.
     """
 
     events: list[EventSeen]
     rejects: list[Reject]
-    outside: list[int]
 
 
 class _Instance(NamedTuple):
@@ -82,19 +80,13 @@ def read_events(raws: Sequence[Raw], viewer: Viewer, window: Window, owner: Owne
     rejects: dict[str, Reject] = {}
     records = _records(raws, rejects)
     reading = _Reading(viewer, window, owner, _culture(record for record, _ in records))
-    read = EventsRead([], [], [])
-    for event_id, instances in _instances(records, viewer, rejects).items():
+    events = []
+    for instances in _instances(records, viewer, rejects).values():
         try:
-            event = _seen(instances, reading)
+            events.append(_seen(instances, reading))
         except Rejected as error:
             _reject(rejects, instances[0].raw, error)
-        else:
-            if event.occurrences:
-                read.events.append(event)
-            else:
-                read.outside.append(event_id)
-    read.rejects.extend(rejects.values())
-    return read
+    return EventsRead(events, list(rejects.values()))
 
 
 def _records(raws: Sequence[Raw], rejects: dict[str, Reject]) -> list[tuple[EventRecord, Raw]]:

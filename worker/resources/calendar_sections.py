@@ -6,7 +6,7 @@ from msgspec import Raw, Struct
 
 from worker.errors import Rejected
 from worker.resources.calendar_calls import SECTIONS, Owner
-from worker.resources.fields import text_or_none, title_or_none
+from worker.resources.fields import text_or_none, title_or_none, to_key
 from worker.resources.hashing import content_hash
 from worker.resources.records import Key, Number, Reader, Reject, Text, parsed, payload_text, rows_of
 
@@ -63,9 +63,6 @@ def _row(raw: Raw, owner: Owner) -> dict[str, Any]:
 def record_key(raw: Raw, kind: str) -> str:
     """What a rejected record of the calendar is filed under: `event:880`, or the hash of one without an ID."""
     try:
-        sent = parsed(raw).get("ID")
+        return f"{kind}:{to_key(parsed(raw).get('ID'), 'ID')}"
     except Rejected:
-        sent = None
-    if isinstance(sent, str | int) and str(sent).strip().isdecimal():
-        return f"{kind}:{int(sent)}"
-    return f"{kind}:?{content_hash([payload_text(raw)])}"
+        return f"{kind}:?{content_hash([payload_text(raw)])}"

@@ -87,11 +87,6 @@ def to_key(value: object, name: str) -> int:
     return number
 
 
-def to_link(value: object, name: str) -> int | None:
-    """The ID of another record; the portal's `0` means that there is none."""
-    return to_int(value, name) or None
-
-
 def to_bool(value: object, name: str) -> bool | None:
     """A flag, or None where there is none."""
     if value is None or isinstance(value, bool):

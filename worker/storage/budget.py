@@ -4,6 +4,7 @@ A leaky bucket in one row: `level` is what was in it at `level_at`, and it empti
 UPDATE that computes the level from what the row holds in that moment, so nothing is read first and no update is lost.
 """
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -14,9 +15,8 @@ from sqlalchemy.orm import Session
 
 from worker.errors import LeaseLost
 from worker.storage.models import ClosedMethod, RequestBudget
-from worker.storage.results import change
 from worker.storage.session import Database
-from worker.storage.upsert import insert_if_missing
+from worker.storage.statements import change, insert_if_missing
 
 
 class SqlBudgetStore:
@@ -42,7 +42,10 @@ class SqlBudgetStore:
                 taken = change(session, statement)
             after = RequestBudget.level if taken else level
             wait = (after - RequestBudget.burst) / RequestBudget.per_second
-            return max(0.0, session.scalars(select(wait).where(RequestBudget.portal_id == portal_id)).one())
+            seconds = max(0.0, session.scalars(select(wait).where(RequestBudget.portal_id == portal_id)).one())
+        # The caller takes what is beyond its patience for "not reserved": rounding, or what others did between the
+        # two statements, must not blur that.
+        return min(seconds, patience) if taken else max(seconds, math.nextafter(patience, math.inf))
 
     def fill(self, portal_id: int, *, now: datetime) -> None:
         """The portal said QUERY_LIMIT_EXCEEDED: its bucket is full, whoever filled it."""

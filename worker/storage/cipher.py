@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from worker.errors import UsageError
 from worker.storage.models import OAuthToken
-from worker.storage.results import change
+from worker.storage.statements import change
 
 SETTING = "B24SYNC_ENCRYPTION_KEYS"
 
@@ -100,13 +101,13 @@ def _publish(path: Path, keys: Sequence[str], *, replace: bool) -> None:
         if replace:
             draft.replace(path)
         else:
-            path.hardlink_to(draft)  # fails where the file exists, so nobody's key is overwritten
-    except FileExistsError:
-        pass
+            with suppress(FileExistsError):  # somebody was faster: their key stays
+                path.hardlink_to(draft)
     except OSError as error:
         raise UsageError(f"the key file {path} cannot be written: {error.strerror}; or set {SETTING}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _read_keys(path: Path) -> tuple[str, ...]:

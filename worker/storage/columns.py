@@ -23,6 +23,14 @@ Word = String(32)
 Sha256 = String(64)
 
 
+def storable(text: str) -> str:
+    """The text without what a database refuses: NUL (PostgreSQL) and halves of surrogate pairs become U+FFFD.
+
+    For texts of our own making, such as errors; what comes from a portal is cleaned where it is read.
+    """
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware instant, UTC in and out.
 

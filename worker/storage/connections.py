@@ -7,8 +7,7 @@ from sqlalchemy.orm import Session
 
 from worker.storage.models import Account, Portal, RequestBudget
 from worker.storage.portals import PLACEHOLDER, find_portal, host_of, remove_portal
-from worker.storage.results import change
-from worker.storage.upsert import insert_if_missing
+from worker.storage.statements import change, insert_if_missing
 
 
 def register_account(

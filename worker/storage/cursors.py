@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.storage.models import SyncCursor
-from worker.storage.upsert import insert_or_update
+from worker.storage.statements import insert_or_update
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from worker.storage.models import PortalEvent
-from worker.storage.results import change
+from worker.storage.statements import change
 
 
 def add_event(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from worker.errors import LeaseLost
 from worker.storage.models import Portal
-from worker.storage.results import change
+from worker.storage.statements import change
 
 
 def claim_due(session: Session, *, now: datetime, enqueued_for: timedelta, limit: int) -> list[int]:

@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.storage.models import PendingLogin
-from worker.storage.results import change
+from worker.storage.statements import change
 
 LIFE = timedelta(minutes=10)
 KEEP = timedelta(days=1)

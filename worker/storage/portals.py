@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from worker.storage.models import Account, Base, OAuthToken, Portal
-from worker.storage.results import changed_rows
+from worker.storage.statements import changed_rows
 
 PLACEHOLDER = "domain:"
 """Begins the member_id of a portal that has not told its own."""

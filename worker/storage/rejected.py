@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from worker.storage.columns import storable
 from worker.storage.models import RejectedRecord
-from worker.storage.results import change
+from worker.storage.statements import change
 
 KEEP = timedelta(days=90)
 KEY_LENGTH = 191
@@ -19,7 +20,7 @@ def put_rejected(
     session: Session, portal_id: int, resource: str, record_key: str, *, payload: str, reason: str, now: datetime
 ) -> None:
     """Keep a record, or note that it was rejected once more."""
-    key = short_key(record_key)
+    key, payload, reason = short_key(storable(record_key)), storable(payload), storable(reason)
     again = (
         update(RejectedRecord)
         .where(*_of(portal_id, resource), RejectedRecord.record_key == key)
@@ -50,12 +51,19 @@ def count_rejected(session: Session, portal_id: int) -> int:
 
 def remove_rejected(session: Session, portal_id: int, resource: str, keys: Iterable[str]) -> int:
     """Forget records that became rows, or are gone on the portal."""
-    wanted = sorted({short_key(key) for key in keys})
+    wanted = sorted({short_key(storable(key)) for key in keys})
     removed = 0
     for start in range(0, len(wanted), 500):
         some = RejectedRecord.record_key.in_(wanted[start : start + 500])
         removed += change(session, delete(RejectedRecord).where(*_of(portal_id, resource), some))
     return removed
+
+
+def remove_stale(session: Session, portal_id: int, resource: str, *, before: datetime) -> int:
+    """Forget what was last rejected before a complete reading: since it was not met again, it healed or is gone."""
+    return change(
+        session, delete(RejectedRecord).where(*_of(portal_id, resource), RejectedRecord.last_tried_at < before)
+    )
 
 
 def prune_rejected(session: Session, now: datetime, *, keep: timedelta = KEEP) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from worker.storage.columns import storable
 from worker.storage.models import SyncRun
-from worker.storage.results import change
+from worker.storage.statements import change
 
 FOLD_AFTER = timedelta(hours=1)
 KEEP = timedelta(days=30)
@@ -49,6 +50,8 @@ def add_run(session: Session, report: Mapping[str, Any]) -> int:
     """
     columns = SyncRun.__table__.c
     values = {name: value for name, value in report.items() if name in columns and name not in {"id", "folded"}}
+    if values.get("error"):
+        values["error"] = storable(values["error"])
     run = SyncRun(**values)
     session.add(run)
     session.flush()

@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 from worker.errors import NeedsReauth
 from worker.storage.cipher import Cipher
 from worker.storage.models import Account, OAuthToken, Portal
-from worker.storage.results import change
 from worker.storage.session import Database
+from worker.storage.statements import change
 from worker.tokens import Grant, Token
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a webhook's secret ends."""
+
+NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class SqlTokenStore:
             ).one_or_none()
         if row is None:
             raise NeedsReauth(f"account {account_id} is not connected any more")
-        status, reason, domain, stored = row.tuple()
+        status, reason, domain, stored = row
         if status == "needs_reauth":
             raise NeedsReauth(reason or "the account must be authorized again", portal=domain)
         if stored is None:
@@ -92,7 +94,7 @@ class SqlTokenStore:
         statement = (
             update(OAuthToken)
             .where(OAuthToken.account_id == account_id, OAuthToken.lease_owner == owner)
-            .values(lease_owner=None, lease_until=None)
+            .values(**NO_LEASE)
         )
         with self._db.write() as session:
             change(session, statement)
@@ -120,7 +122,7 @@ class SqlTokenStore:
         statement = (
             update(OAuthToken)
             .where(OAuthToken.account_id == account_id, OAuthToken.version == version)
-            .values(lease_owner=None, lease_until=None)
+            .values(**NO_LEASE)
         )
         with self._db.write() as session:
             if change(session, statement) == 0:
@@ -145,6 +147,7 @@ class SqlTokenStore:
             "expires_in": 0,
             "access_expires_at": NEVER,
             "refresh_issued_at": now or datetime.now(UTC),
+            **NO_LEASE,
         }
         self._put(session, account_id, values)
 
@@ -153,10 +156,8 @@ class SqlTokenStore:
         return self.load(account_id).access_token
 
     def _put(self, session: Session, account_id: int, values: dict[str, Any]) -> None:
-        free: dict[str, Any] = {"lease_owner": None, "lease_until": None}
         statement = update(OAuthToken).where(OAuthToken.account_id == account_id)
-        replaced = change(session, statement.values(**values, **free, version=OAuthToken.version + 1))
-        if replaced == 0:
+        if change(session, statement.values(**values, version=OAuthToken.version + 1)) == 0:
             session.execute(insert(OAuthToken).values(account_id=account_id, version=1, **values))
 
     def _values(self, grant: Grant) -> dict[str, Any]:
@@ -165,6 +166,7 @@ class SqlTokenStore:
             "access_token_encrypted": self._cipher.encrypt(grant.access_token),
             "expires_in": grant.expires_in,
             "access_expires_at": grant.received_at + timedelta(seconds=grant.expires_in),
+            **NO_LEASE,
         }
         if grant.refresh_token is not None:
             values["refresh_token_encrypted"] = self._cipher.encrypt(grant.refresh_token)

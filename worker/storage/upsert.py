@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Insert, RowMapping, Table, and_, bindparam, delete, func, select, update
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy import Column, ColumnElement, RowMapping, Table, and_, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from worker.storage.results import change
+from worker.storage.statements import change, insert_or_update
 
 CHUNK = 500  # values in one IN list; SQLite's older builds take 999 parameters in all
-KEPT = frozenset({"first_seen_at"})  # an update never touches these
 
 Row = Mapping[str, Any]
 
@@ -185,35 +183,6 @@ def _write(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> No
         if len(columns) != len(shape):
             raise ValueError(f"{table.name} has no column {', '.join(sorted(shape - set(columns)))}")
         session.execute(insert_or_update(session, table, columns), alike)
-
-
-def insert_or_update(session: Session, table: Table, columns: Sequence[str]) -> Insert:
-    """The dialect's upsert of `columns`, for executemany."""
-    keys = {column.name for column in table.primary_key}
-    names = [name for name in columns if name not in keys | KEPT]
-    dialect = session.get_bind().dialect.name
-    if dialect == "mysql":
-        row = mysql.insert(table)
-        return row.on_duplicate_key_update({name: row.inserted[name] for name in names})
-    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    return insert.on_conflict_do_update(
-        index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in names}
-    )
-
-
-def insert_if_missing(session: Session, table: Table, values: Row) -> None:
-    """Insert a row unless one with its key is there.
-
-    Not by trying and catching: InnoDB leaves a shared lock behind after a duplicate key, and two who then go on to
-    change the row wait for each other.
-    """
-    dialect = session.get_bind().dialect.name
-    if dialect == "mysql":
-        key = next(iter(table.primary_key))
-        session.execute(mysql.insert(table).values(**values).on_duplicate_key_update({key.name: key}))
-        return
-    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    session.execute(insert.values(**values).on_conflict_do_nothing())
 
 
 def _delete(session: Session, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:

@@ -21,7 +21,7 @@ class AccountPull:
         self._scope = Call("scope", "scope")
         self.done = False
 
-    def calls(self, room: int) -> list[Call]:
+    def calls(self, room: int) -> list[Call]:  # noqa: ARG002 - the engine's protocol; it comes first and always fits
         return [self._profile, self._scope]
 
     def apply(self, answers: Answers) -> None:

@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from worker.bitrix24.calls import Answers, Call
 from worker.errors import IncompleteRun, MissingScope, PortalError
 from worker.resources.calendar_calls import Owner, Window, master_call, master_found, window
+from worker.storage.cursors import Cursor
 from worker.sync import guard
 from worker.sync.calendar_owner import OwnerReading
 from worker.sync.calendar_rows import CalendarRows
 from worker.sync.report import Report
+from worker.sync.sweep import note_sweep, scopes
 from worker.sync.turn import Turn
 
 CLOCK_TOLERANCE = timedelta(days=1)
@@ -26,9 +28,10 @@ them is what series leak over an edge, the other is this)."""
 class CalendarPull:
     """Reads owner after owner; then asks for what is missing, under the guard of the whole resource."""
 
-    def __init__(self, turn: Turn, report: Report, ready: Callable[[], bool]) -> None:
+    def __init__(self, turn: Turn, report: Report, cursor: Cursor, ready: Callable[[], bool]) -> None:
         self.report = report
         self._turn = turn
+        self._cursor = cursor
         self._ready = ready
         self._rows = CalendarRows(turn, report)
         self._requested = self._window_at(turn.clock.now())
@@ -48,6 +51,8 @@ class CalendarPull:
             if not self._ready():
                 return []
             self._owners = deque(self._rows.owners())
+            if not self._owners:  # another account's calendars, or no group yet
+                self._missing = []
         if self._missing is not None:
             return self._confirm(room)
         calls: list[Call] = []
@@ -102,13 +107,35 @@ class CalendarPull:
             raise IncompleteRun(f"a calendar could not be read: {self._trouble}") from self._trouble
         missing = self._rows.missing
         if missing and not self._turn.options.force:
-            guard.judge(
-                resource=self.report.resource,
-                missing=len(missing),
-                live=self._rows.live,
-                max_share=self._turn.options.max_delete_share,
-            )
+            self._judge(len(missing))
         self._missing = missing
+        self._note_end()
+
+    def _judge(self, missing: int) -> None:
+        """Raises GuardTripped when the missing events may not be believed deleted."""
+        if self._turn.is_primary:  # whoever reads only what is its own needs no rights for it
+            guard.judge_rights(
+                resource=self.report.resource,
+                was_admin=self._cursor.complete_as_admin,
+                is_admin=self._turn.is_admin,
+                had_scope=scopes(self._cursor.complete_scope),
+                scope=self._turn.scope,
+            )
+        guard.judge(
+            resource=self.report.resource,
+            missing=missing,
+            live=self._rows.live,
+            max_share=self._turn.options.max_delete_share,
+        )
+
+    def _note_end(self) -> None:
+        """All is read and confirmed: put on record by whom, if that is news."""
+        turn, known = self._turn, self._cursor
+        if not self.done or not turn.is_primary:
+            return
+        if (known.complete_as_admin, scopes(known.complete_scope)) != (turn.is_admin, turn.scope):
+            with turn.write() as session:
+                note_sweep(session, turn, self.report.resource)
 
     def _confirm(self, room: int) -> list[Call]:
         self._confirming = {
@@ -125,3 +152,4 @@ class CalendarPull:
                 raise IncompleteRun(f"event {event_id} could not be asked for: {error}") from error
             self._rows.settle(event_id, master)
         self._missing = [event_id for event_id in self._missing or [] if event_id not in self._confirming]
+        self._note_end()

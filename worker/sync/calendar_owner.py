@@ -9,6 +9,7 @@ from worker.bitrix24.calls import Answer, Answers, Call
 from worker.errors import Rejected
 from worker.resources.calendar_calls import Owner, Window, event_call, master_call, master_found, section_call, slices
 from worker.resources.calendar_events import EventSeen, EventsRead, read_events, with_master
+from worker.resources.calendar_sections import SectionsRead, read_sections
 from worker.resources.records import Reject
 from worker.resources.viewer import Viewer
 
@@ -33,14 +34,17 @@ class OwnerReading:
         self._asked: list[Call] = []
         self._answers: dict[str, msgspec.Raw] = {}
         self._read: EventsRead | None = None
+        self._sections: SectionsRead | None = None
 
     @property
     def done(self) -> bool:
         return self._read is not None and not self._waiting and not self._asked
 
     @property
-    def sections(self) -> msgspec.Raw:
-        return self._answers[self._section_call.key]
+    def sections(self) -> SectionsRead:
+        if self._sections is None:
+            raise RuntimeError("asked for the sections of a calendar that is not read yet")
+        return self._sections
 
     @property
     def read(self) -> EventsRead:
@@ -66,6 +70,7 @@ class OwnerReading:
         if self._waiting:
             return
         if self._read is None:
+            self._sections = read_sections(self._answers.pop(self._section_call.key), self.owner)
             raws = [self._answers.pop(call.key) for call in self._event_calls]
             self._read = read_events(raws, viewer, window, self.owner)
             self._ask_masters(self._read)

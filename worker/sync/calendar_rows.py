@@ -1,6 +1,8 @@
 """Calendars become rows: sections, events, instances and attendees, and what the window lacks."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -8,19 +10,20 @@ from sqlalchemy import ColumnElement, Table, delete, exists, select
 from sqlalchemy.orm import Session
 
 from worker.resources.calendar_calls import COMPANY, Owner, Window, window
-from worker.resources.calendar_events import EventSeen, read_events, with_master
-from worker.resources.calendar_sections import read_sections
-from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
+from worker.resources.calendar_events import EventSeen, read_events
 from worker.storage.models import Base, CalendarEvent, CalendarOccurrence, EventAttendee, Task, User
+from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
 from worker.storage.upsert import known_ids, mark_deleted, replace_set, stored_hashes, upsert
+from worker.sync.calendar_attendees import write_attendees
 from worker.sync.calendar_owner import OwnerReading
 from worker.sync.report import Report
 from worker.sync.turn import Turn
 
-SECTIONS, EVENTS, OCCURRENCES, ATTENDEES = (
-    Base.metadata.tables[name]
-    for name in ("calendar_sections", "calendar_events", "calendar_occurrences", "event_attendees")
+SECTIONS, EVENTS, OCCURRENCES = (
+    Base.metadata.tables[name] for name in ("calendar_sections", "calendar_events", "calendar_occurrences")
 )
+
+ALWAYS = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 ROWS = 2000
 """Instances in one transaction: with their events and attendees it stays below 2,500 rows."""
@@ -58,9 +61,7 @@ class CalendarRows:
         return [group_id for group_id in session.scalars(groups.distinct().order_by(Task.group_id)) if group_id]
 
     def _users(self, session: Session) -> Iterable[int]:
-        users = select(User.user_id).where(
-            User.portal_id == self._portal_id, User.deleted_at.is_(None)
-        )
+        users = select(User.user_id).where(User.portal_id == self._portal_id, User.deleted_at.is_(None))
         return session.scalars(users.order_by(User.user_id)).all()
 
     def unknown_series(self, series: Sequence[EventSeen]) -> set[int]:
@@ -72,7 +73,7 @@ class CalendarRows:
 
     def write(self, reading: OwnerReading) -> None:
         """Write one owner's window and note which events of the mirror it lacks."""
-        sections, bad_sections = read_sections(reading.sections, reading.owner)
+        sections, bad_sections = reading.sections
         read = reading.read
         with self._turn.write() as session:
             self._write_sections(session, reading.owner, sections)
@@ -88,7 +89,7 @@ class CalendarRows:
         self.missing += sorted(event_id for event_id in live - there if f"event:{event_id}" not in rejected)
         for chunk in _chunks(read.events):
             with self._turn.write() as session:
-                self._write_events(session, self._worth_keeping(session, chunk))
+                self._write_events(session, chunk)
 
     def settle(self, event_id: int, master: msgspec.Raw | None) -> None:
         """An event that the window lacked, asked for by its ID: deleted, or moved out of the window."""
@@ -97,11 +98,24 @@ class CalendarRows:
                 self._report.deleted += self._delete(session, event_id)
                 return
             as_list = msgspec.Raw(b"[" + bytes(master) + b"]")
-            read = read_events([as_list], self._turn.viewer, self.window, Owner("", 0))
+            read = read_events([as_list], self._turn.viewer, ALWAYS, Owner("", 0))
             for key, payload, reason in read.rejects:
                 self._reject(session, key, payload, reason)
-            moved = [with_master(seen, master, self._turn.viewer) for seen in read.events]
-            self._write_events(session, moved)
+            self._write_events(session, [self._moved(seen) for seen in read.events])
+
+    def _moved(self, seen: EventSeen) -> EventSeen:
+        """The event with the instances that it has in the window.
+
+        A series has none: its listing showed none, and the first instance, which is all that a master tells, may be one
+        of those that were deleted.
+        """
+        inside = [] if seen.is_series else [row for row in seen.occurrences if self._is_inside(row)]
+        return replace(seen, occurrences=inside)
+
+    def _is_inside(self, occurrence: dict[str, Any]) -> bool:
+        if occurrence["all_day"]:
+            return self.window.overlaps_days(occurrence["starts_on"], occurrence["ends_on"])
+        return self.window.overlaps(occurrence["starts_at"], occurrence["ends_at"])
 
     def _write_sections(self, session: Session, owner: Owner, sections: list[dict[str, Any]]) -> None:
         self._upsert(session, SECTIONS, sections)
@@ -113,15 +127,11 @@ class CalendarRows:
 
     def _write_events(self, session: Session, events: Sequence[EventSeen]) -> None:
         self._upsert(session, EVENTS, self._unmasked(session, events))
+        # Instances and attendees are parts of events, and not counted by themselves.
         occurrences = [{"portal_id": self._portal_id, **row} for seen in events for row in seen.occurrences]
-        self._replace(session, OCCURRENCES, occurrences, [seen.event_id for seen in events])
-        self._write_attendees(session, events)
-
-    def _worth_keeping(self, session: Session, events: Sequence[EventSeen]) -> list[EventSeen]:
-        """Without strangers from the padding around the window: they have no instance in it."""
-        outside = [seen.event_id for seen in events if not seen.occurrences]
-        held = stored_hashes(session, EVENTS, self._portal_id, outside)
-        return [seen for seen in events if seen.occurrences or seen.event_id in held]
+        scope = {"portal_id": self._portal_id, "event_id": [seen.event_id for seen in events]}
+        replace_set(session, OCCURRENCES, occurrences, scope=scope)
+        write_attendees(session, self._portal_id, events)
 
     def _unmasked(self, session: Session, events: Sequence[EventSeen]) -> list[dict[str, Any]]:
         """The rows, without those that would cover with a mask what another account was shown."""
@@ -138,38 +148,6 @@ class CalendarRows:
         )
         self._report.unchanged += len(shown)
         return [seen.row for seen in events if seen.event_id not in shown]
-
-    def _write_attendees(self, session: Session, events: Sequence[EventSeen]) -> None:
-        """Attendees stand on the meeting's parent where the mirror has it, else on the copy that was read."""
-        listed = [seen for seen in events if seen.attendees is not None]
-        parents = {seen.parent_event_id for seen in listed if seen.parent_event_id}
-        known = (
-            known_ids(session, EVENTS, self._portal_id, where=CalendarEvent.event_id.in_(parents)) if parents else set()
-        )
-        holders: dict[int, list[tuple[int, str]]] = {}
-        empty: list[int] = []
-        for seen in sorted(
-            listed, key=lambda seen: seen.parent_event_id is None
-        ):  # a parent's own list comes last, and wins
-            if seen.parent_event_id in known and seen.parent_event_id is not None:
-                holders[seen.parent_event_id] = seen.attendees or []
-                empty.append(seen.event_id)
-            else:
-                holders[seen.event_id] = seen.attendees or []
-        rows = [
-            {"portal_id": self._portal_id, "event_id": event_id, "user_id": user_id, "status": status}
-            for event_id, attendees in holders.items()
-            for user_id, status in attendees
-        ]
-        self._replace(session, ATTENDEES, rows, [*holders, *empty, *self._copies(session, events)])
-
-    def _copies(self, session: Session, events: Sequence[EventSeen]) -> list[int]:
-        """Copies of the meetings whose parents were just written: the parent holds the attendees from now on."""
-        parents = [seen.event_id for seen in events if seen.parent_event_id is None]
-        copies = select(CalendarEvent.event_id).where(
-            CalendarEvent.portal_id == self._portal_id, CalendarEvent.parent_event_id.in_(parents)
-        )
-        return list(session.scalars(copies))
 
     def _delete(self, session: Session, event_id: int) -> int:
         """Mark the event, and with a meeting's parent its copies (their deletion fires no event of its own)."""
@@ -225,12 +203,6 @@ class CalendarRows:
         self._report.updated += counts.updated
         self._report.unchanged += counts.unchanged
         self._report.revived += counts.revived
-
-    def _replace(
-        self, session: Session, table: Table, rows: Sequence[dict[str, Any]], event_ids: Iterable[int]
-    ) -> None:
-        """Make the events' instances or attendees equal to `rows`. They are parts of events and not counted by themselves."""
-        replace_set(session, table, rows, scope={"portal_id": self._portal_id, "event_id": sorted(set(event_ids))})
 
     def _heal(self, session: Session, keys: set[str]) -> None:
         """Forget kept records that became rows now."""

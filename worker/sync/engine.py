@@ -11,7 +11,7 @@ from typing import Protocol
 from worker.bitrix24.calls import Answers, Call
 from worker.bitrix24.client import Client
 from worker.clock import Clock
-from worker.errors import B24SyncError, IncompleteRun, Interrupted, LeaseLost, NeedsReauth, PortalClosed, PortalError
+from worker.errors import B24SyncError, IncompleteRun, Interrupted, LeaseLost, NeedsReauth, PortalClosed
 from worker.sync.report import Report
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Pull(Protocol):
         ...
 
 
-def drive(client: Client, pulls: Sequence[Pull], clock: Clock, halted: Callable[[], str | None]) -> PortalError | None:
+def drive(client: Client, pulls: Sequence[Pull], clock: Clock, halted: Callable[[], str | None]) -> B24SyncError | None:
     """Run `pulls` to their end, 50 calls a request.
 
     Args:
@@ -55,51 +55,68 @@ def drive(client: Client, pulls: Sequence[Pull], clock: Clock, halted: Callable[
     dead token) ends all of them, and is returned too. Raises LeaseLost only: then nothing more may be written, not even
     a report.
     """
-    broken: set[int] = set()
+    going = list(pulls)
     started = clock.monotonic()
-    while waiting := [pull for pull in pulls if not pull.done and id(pull) not in broken]:
+    while going := [pull for pull in going if not pull.done]:
         if reason := halted():
-            _end(waiting, Interrupted(reason))
+            _end(going, Interrupted(reason))
             return None
-        asked = _pack(waiting)
+        asked = _pack(going)
         if not asked:
+            waiting = [pull for pull in going if not pull.done]
             _end(waiting, IncompleteRun("waits for a resource that did not come to its end"))
             return None
         try:
             answers = _send(client, asked)
-        except PortalError as error:
-            _end(waiting, error)
+        except LeaseLost:
+            raise
+        except B24SyncError as error:
+            _end(going, error)
             return error
         for pull, _ in asked:
-            try:
-                pull.apply(answers)
-            except LeaseLost:
-                raise
-            except PortalError as error:
+            trouble = _apply(pull, answers)
+            if trouble is not None:
                 # Without the account's own answers nobody's can be read; and some troubles are everybody's.
-                if pull.report is None or isinstance(error, NeedsReauth | PortalClosed):
-                    _end(waiting, error)
-                    return error
-                broken.add(id(pull))
-                _end([pull], error)
-            except B24SyncError as error:
-                broken.add(id(pull))
-                _end([pull], error)
+                if pull.report is None or isinstance(trouble, NeedsReauth | PortalClosed):
+                    _end([each for each in going if not each.done], trouble)
+                    return trouble
+                going.remove(pull)
+                _end([pull], trouble)
             if pull.report is not None:
                 pull.report.seconds = clock.monotonic() - started
     return None
 
 
-def _pack(waiting: Sequence[Pull]) -> list[tuple[Pull, list[Call]]]:
-    """Calls of as many pulls as fit into one batch."""
+def _pack(going: list[Pull]) -> list[tuple[Pull, list[Call]]]:
+    """Calls of as many pulls as fit into one batch. A pull that raises has come to its end."""
     asked: list[tuple[Pull, list[Call]]] = []
     room = BATCH_CALLS
-    for pull in waiting:
-        calls = pull.calls(room) if room else []
+    for pull in list(going):
+        if not room:
+            break
+        try:
+            calls = pull.calls(room)
+        except LeaseLost:
+            raise
+        except B24SyncError as error:
+            going.remove(pull)
+            _end([pull], error)
+            continue
         if calls:
             asked.append((pull, calls))
             room -= len(calls)
     return asked
+
+
+def _apply(pull: Pull, answers: Answers) -> B24SyncError | None:
+    """What ended the pull, None when it may go on."""
+    try:
+        pull.apply(answers)
+    except LeaseLost:
+        raise
+    except B24SyncError as error:
+        return error
+    return None
 
 
 def _send(client: Client, asked: Sequence[tuple[Pull, list[Call]]]) -> Answers:

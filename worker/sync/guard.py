@@ -4,8 +4,13 @@ from worker.errors import GuardTripped
 
 
 def judge(*, resource: str, missing: int, live: int, max_share: float) -> None:
-    """Raise GuardTripped when too many of the `live` rows are missing at once. No alarm when both sides are empty."""
-    if live and missing > max_share * live:
+    """Raise GuardTripped when too many of the `live` rows are missing at once. No alarm when both sides are empty.
+
+    One row of several is no catastrophe, whatever its share: it is asked for by its ID, and where a few rows are all
+    there are, every ordinary deletion would call an operator. A share of 0 means it: never without an operator.
+    """
+    believed = max(1.0, max_share * live) if max_share else 0.0
+    if live and (missing > believed or (missing >= live and max_share < 1)):
         raise GuardTripped(
             f"{missing} of {live} {resource} are missing on the portal, more than the share of {max_share:g} that is "
             f"believed at once: nothing was deleted. If they are really gone, run `b24sync sync --resource {resource} "

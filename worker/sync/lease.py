@@ -73,5 +73,5 @@ class LeaseKeeper:
             try:
                 with self._database.write() as session:
                     leases.renew_leases(session, owner_fences=held, now=self._clock.now(), ttl=LEASE)
-            except Exception:  # noqa: BLE001 - whatever ails the database, the next beat tries again; the fence protects the rows
+            except Exception:
                 log.warning("the leases of %d portals could not be renewed", len(held), exc_info=True)

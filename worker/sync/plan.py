@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -81,6 +80,8 @@ def plan(cursor: Cursor, now: datetime, intervals: Intervals, wanted: Mode | Non
     Without a cursor nothing was ever complete: everything is read. `wanted` is an operator's wish.
     """
     bookmark = Bookmark.load(cursor.bookmark)
+    if bookmark and not bookmark.last_id:
+        bookmark = None  # the run was cut before its first row: a new one is not stitched to anything
     if (
         cursor.cursor_at is None
         or wanted is Mode.FULL

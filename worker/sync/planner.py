@@ -1,7 +1,7 @@
 """The pull of the planner: the day's plan of the account's own user, stamped with that user's day.
 
-The portal keeps one list without a date (vendor: api-reference/tasks/planner/task-planner-get-list.md); the day is ours,
-read by the portal's clock in the user's zone. Plans of earlier days stay.
+The portal keeps one list without a date (vendor: api-reference/tasks/planner/task-planner-get-list.md); the day is
+ours, read by the portal's clock in the user's zone. Plans of earlier days stay.
 """
 
 from worker.bitrix24.calls import Answer, Answers, Call
@@ -21,7 +21,7 @@ class PlannerPull:
         self._call = planner_call("planner")
         self.done = False
 
-    def calls(self, room: int) -> list[Call]:
+    def calls(self, room: int) -> list[Call]:  # noqa: ARG002 - the engine's protocol; one call always fits
         return [self._call]
 
     def apply(self, answers: Answers) -> None:

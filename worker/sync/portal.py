@@ -1,38 +1,28 @@
 """One portal's turn: take the lease, let each account read what is due, leave a run row for each resource."""
 
-import logging
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from worker.bitrix24 import retry
 from worker.bitrix24.client import Client
 from worker.clock import Clock
-from worker.errors import Interrupted, NeedsReauth, PortalClosed, TokenRejected, TransientError
+from worker.errors import B24SyncError, NeedsReauth
 from worker.resources import RESOURCES
 from worker.resources.registry import LISTED
-from worker.storage import cursors, leases, portals, runs
+from worker.storage import cursors, leases, portals, rejected, runs
 from worker.storage.cursors import Cursor
 from worker.storage.models import Account, Portal
 from worker.storage.session import Database
-from worker.sync.account import AccountPull
-from worker.sync.calendar import CalendarPull
-from worker.sync.engine import Pull, drive
+from worker.sync import due as timing
+from worker.sync.engine import drive
 from worker.sync.lease import LeaseKeeper
-from worker.sync.listing import ListingPull, SweepPull
 from worker.sync.plan import Intervals, Plan, is_due, plan
-from worker.sync.planner import PlannerPull
-from worker.sync.report import Mode, Report
+from worker.sync.pulls import pulls_of
+from worker.sync.report import Mode, Report, Status
 from worker.sync.turn import Fence, SyncOptions, Turn
-
-log = logging.getLogger(__name__)
 
 DEADLINE = timedelta(minutes=20)
 """The longest turn. What it could not read the next one reads on, from the bookmarks."""
-
-CLOSED_PAUSE = timedelta(days=1)
-"""A portal that will not serve us until a person acts is asked once a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +53,19 @@ class Outcome:
 
     reports: list[Report] = field(default_factory=list)
     retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Agenda:
+    """What this turn is to read."""
+
+    portal: Portal
+    states: Mapping[str, Cursor]
+    plans: Mapping[str, Plan]
+    reports: Mapping[str, Report]
+    fence: Fence
+    deadline: datetime
+    force: bool
 
 
 class PortalSync:
@@ -108,7 +111,22 @@ class PortalSync:
                 states = {name: cursors.load_cursor(session, portal_id, name) for name in RESOURCES}
             due = self._due(portal, states, wish)
             started_at = self._clock.now()
-            reports = self._read(portal, accounts, states, due, wish, fence, deadline) if portal and due else []
+            reports: list[Report] = []
+            if portal and due:
+                plans = {
+                    name: plan(states[name], started_at, self._intervals, wish.mode) for name in due if name in LISTED
+                }
+                modes = {name: plans[name].mode if name in plans else Mode.FULL for name in due}
+                agenda = _Agenda(
+                    portal=portal,
+                    states=states,
+                    plans=plans,
+                    reports={name: Report(portal.member_id, name, mode) for name, mode in modes.items()},
+                    fence=fence,
+                    deadline=deadline,
+                    force=wish.force,
+                )
+                reports = self._read(agenda, accounts)
             return self._close(fence, states, reports, started_at, attempt)
 
     def _due(self, portal: Portal | None, states: Mapping[str, Cursor], wish: Wish) -> list[str]:
@@ -121,47 +139,47 @@ class PortalSync:
             if (wish.resources is None or name in wish.resources) and (wish.at_once or is_due(states[name], now))
         ]
 
-    def _read(
-        self,
-        portal: Portal,
-        accounts: Sequence[Account],
-        states: Mapping[str, Cursor],
-        due: Sequence[str],
-        wish: Wish,
-        fence: Fence,
-        deadline: datetime,
-    ) -> list[Report]:
-        plans = {
-            name: plan(states[name], self._clock.now(), self._intervals, wish.mode) for name in due if name in LISTED
-        }
-        reports = {
-            name: Report(portal.member_id, name, plans[name].mode if name in plans else Mode.FULL) for name in due
-        }
+    def _read(self, agenda: _Agenda, accounts: Sequence[Account]) -> list[Report]:
+        """Let each account read its part; a part that nobody reads is a failure, not an empty success."""
+        unread = set(agenda.reports)
         for account in accounts:
-            if account.status == "needs_reauth":
-                reason = NeedsReauth(account.status_reason or "authorize it again", portal=portal.domain)
-                for name in due:
-                    if account.is_primary or name not in LISTED:
-                        reports[name].fail(reason)
-                continue
-            turn = Turn(
-                portal_id=portal.id,
-                member_id=portal.member_id,
-                account_id=account.id,
-                user_id=account.user_id,
-                is_primary=account.is_primary,
-                client=self._client_for(portal, account),
-                database=self._database,
-                clock=self._clock,
-                fence=fence,
-                options=replace(self._options, force=wish.force),
-                scope=frozenset(filter(None, account.scope.split(","))),
-            )
-            trouble = drive(turn.client, pulls_of(turn, plans, states, reports), self._clock, self._halted(deadline))
-            if isinstance(trouble, NeedsReauth):  # whatever noticed it, the row says it
-                with turn.write() as session:
-                    portals.set_account_status(session, account.id, "needs_reauth", str(trouble))
-        return list(reports.values())
+            mine = {name: report for name, report in agenda.reports.items() if account.is_primary or name not in LISTED}
+            unread -= mine.keys()
+            trouble = self._read_as(account, agenda, mine)
+            if trouble is not None:
+                for report in mine.values():
+                    report.fail(trouble)
+        for name in unread:
+            agenda.reports[name].fail(NeedsReauth("no account reads it: connect it again", portal=agenda.portal.domain))
+        return list(agenda.reports.values())
+
+    def _read_as(self, account: Account, agenda: _Agenda, reports: Mapping[str, Report]) -> B24SyncError | None:
+        """One account's part. Returns what kept it from beginning; what happens later the reports tell themselves."""
+        if account.status == "needs_reauth":
+            return NeedsReauth(account.status_reason or "authorize it again", portal=agenda.portal.domain)
+        try:
+            client = self._client_for(agenda.portal, account)
+        except B24SyncError as error:  # its secret cannot be read, say; that is no trouble of the others
+            return error
+        turn = Turn(
+            portal_id=agenda.portal.id,
+            member_id=agenda.portal.member_id,
+            account_id=account.id,
+            user_id=account.user_id,
+            is_primary=account.is_primary,
+            client=client,
+            database=self._database,
+            clock=self._clock,
+            fence=agenda.fence,
+            options=replace(self._options, force=agenda.force),
+            scope=frozenset(filter(None, account.scope.split(","))),
+        )
+        pulls = pulls_of(turn, agenda.plans, agenda.states, reports)
+        trouble = drive(client, pulls, self._clock, self._halted(agenda.deadline))
+        if isinstance(trouble, NeedsReauth):  # whatever noticed it, the row says it
+            with turn.write() as session:
+                portals.set_account_status(session, account.id, "needs_reauth", str(trouble))
+        return None
 
     def _halted(self, deadline: datetime) -> Callable[[], str | None]:
         def halted() -> str | None:
@@ -183,16 +201,19 @@ class PortalSync:
     ) -> Outcome:
         """Leave the run rows, say when each resource is due again, and give the lease back: one transaction."""
         now = self._clock.now()
-        retry_after = self._retry_after(reports, attempt)
+        retry_after = timing.retry_after(reports, attempt, self._intervals.sync)
         next_runs = {name: state.next_run_at for name, state in states.items()}
         with self._database.write() as session:
             leases.check_fence(session, fence.portal_id, owner=fence.owner, fence=fence.number, now=now)
             for report in reports:
-                next_run_at = next_runs[report.resource] = now + self._pause(report, retry_after)
+                next_run_at = next_runs[report.resource] = now + timing.pause(report, retry_after, self._intervals.sync)
                 runs.add_run(
                     session,
                     {**report.as_dict(), "portal_id": fence.portal_id, "started_at": started_at, "finished_at": now},
                 )
+                if report.resource not in LISTED and report.status is Status.OK:
+                    # Read whole: what was kept before this turn and was not rejected again has healed, or is gone.
+                    rejected.remove_stale(session, fence.portal_id, report.resource, before=started_at)
                 cursors.update_cursor(
                     session,
                     fence.portal_id,
@@ -205,49 +226,3 @@ class PortalSync:
             due_at = min(times) if len(times) == len(next_runs) else None  # None: one of them never ran
             leases.release_lease(session, fence.portal_id, owner=fence.owner, fence=fence.number, next_run_at=due_at)
         return Outcome(list(reports), retry_after)
-
-    def _retry_after(self, reports: Sequence[Report], attempt: int) -> float | None:
-        """Seconds to the next try of this job when something passing failed; None when the interval is soon enough."""
-        for report in reports:
-            if isinstance(report.failure, TransientError | TokenRejected):
-                decision = retry.decide_job(report.failure, attempt, jitter=random.random)
-                if decision is not None and decision.after < self._intervals.sync.total_seconds():
-                    return decision.after
-        return None
-
-    def _pause(self, report: Report, retry_after: float | None) -> timedelta:
-        if isinstance(report.failure, Interrupted):
-            return timedelta(0)
-        if isinstance(report.failure, PortalClosed):
-            return CLOSED_PAUSE
-        if retry_after is not None and isinstance(report.failure, TransientError | TokenRejected):
-            return timedelta(seconds=retry_after)
-        return self._intervals.sync
-
-
-def pulls_of(
-    turn: Turn, plans: Mapping[str, Plan], states: Mapping[str, Cursor], reports: Mapping[str, Report]
-) -> list[Pull]:
-    """What this account reads: the primary one everything, another one only what is its own.
-
-    Tasks come last, for a long listing fills whatever room the others leave in a batch.
-    """
-    pulls: list[Pull] = [AccountPull(turn)]
-    listings: list[Pull] = []
-    if turn.is_primary:
-        for name, what in plans.items():
-            pull = ListingPull(turn, LISTED[name], what, reports[name], states[name])
-            listings.append(pull)
-            if what.mode is Mode.RECONCILE:
-                listings.append(SweepPull(turn, LISTED[name], reports[name], states[name]))
-    others: list[Pull] = []
-    if "planner" in reports:
-        others.append(PlannerPull(turn, reports["planner"]))
-    if "calendar" in reports:
-        needs_lists = bool({"groups", "everyone"} & set(turn.options.calendars))
-        others.append(
-            CalendarPull(
-                turn, reports["calendar"], ready=lambda: not needs_lists or all(listing.done for listing in listings)
-            )
-        )
-    return [*pulls, *others, *listings]

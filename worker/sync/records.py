@@ -1,6 +1,8 @@
 """Records become rows: the one place where payloads are turned, written, counted and, where bad, kept aside."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,7 +12,7 @@ from sqlalchemy.orm import Session
 from worker.errors import Rejected
 from worker.resources.registry import ListedResource
 from worker.storage.models import Base
-from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
+from worker.storage.rejected import list_rejected, put_rejected, remove_rejected, remove_stale
 from worker.storage.upsert import upsert
 from worker.sync.report import Report
 from worker.sync.turn import Turn
@@ -28,10 +30,10 @@ class Records:
         self._report = report
         self.table: Table = Base.metadata.tables[resource.name]
         self.key_column: Column[int] = self.table.c[resource.key]
-        self._kept: set[str] = set()
+        self._any_kept: bool | None = None  # rejected records of this resource; None: not looked yet
 
     def write(self, session: Session, records: Sequence[tuple[int, msgspec.Raw]]) -> None:
-        """Upsert what changed among `records` and count it; a record that cannot become a row is kept with its reason."""
+        """Upsert what changed among `records` and count it; what cannot become a row is kept with its reason."""
         self._report.fetched += len(records)
         rows: list[dict[str, Any]] = []
         for record_id, raw in records:
@@ -40,11 +42,12 @@ class Records:
             except Rejected as error:
                 self.reject(session, str(record_id), bytes(raw), str(error))
         self._upsert(session, rows)
-        self._healed(session, {str(row[self._resource.key]) for row in rows} & self._kept)
+        self._heal(session, [str(row[self._resource.key]) for row in rows])
 
     def reject(self, session: Session, key: str, payload: bytes, reason: str) -> None:
         """Keep a record aside with the reason; the run goes on."""
         self._report.rejected += 1
+        self._any_kept = True
         put_rejected(
             session,
             self._turn.portal_id,
@@ -57,22 +60,23 @@ class Records:
 
     def begin(self, session: Session) -> None:
         """Try the records kept by earlier runs again: a newer program may read what an older one could not."""
-        healed: set[str] = set()
         rows: list[dict[str, Any]] = []
         for kept in list_rejected(session, self._turn.portal_id, self._resource.name, limit=RETRIED):
-            self._kept.add(kept.record_key)
-            try:
+            with suppress(Rejected):
                 rows.append(self._resource.to_row(msgspec.Raw(kept.payload.encode()), self._turn.viewer))
-            except Rejected:
-                continue
-            healed.add(kept.record_key)
         self._upsert(session, rows)
-        self._healed(session, healed)
+        self._heal(session, [str(row[self._resource.key]) for row in rows])
 
-    def _healed(self, session: Session, keys: set[str]) -> None:
-        if keys:
-            remove_rejected(session, self._turn.portal_id, self._resource.name, sorted(keys))
-            self._kept -= keys
+    def forget_unseen(self, session: Session, *, since: datetime) -> None:
+        """Everything was read: a record kept before that and not rejected again has healed, or is gone."""
+        remove_stale(session, self._turn.portal_id, self._resource.name, before=since)
+
+    def _heal(self, session: Session, keys: Sequence[str]) -> None:
+        """Forget the kept payloads of records that became rows: tried again, an old one would cover the newer row."""
+        if self._any_kept is None:
+            self._any_kept = bool(list_rejected(session, self._turn.portal_id, self._resource.name, limit=1))
+        if keys and self._any_kept:
+            remove_rejected(session, self._turn.portal_id, self._resource.name, keys)
 
     def _upsert(self, session: Session, rows: Iterable[dict[str, Any]]) -> None:
         counts = upsert(session, self.table, list(rows), portal_id=self._turn.portal_id, now=self._turn.clock.now())

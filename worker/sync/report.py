@@ -1,6 +1,6 @@
 """What a run leaves behind: the figures of `sync --json` and of `sync_runs`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -70,8 +70,8 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The public figures, in the order of the contract."""
-        figures = asdict(self)
-        del figures["failure"]
+        # Not `asdict`: it would copy `failure`, and not every exception can be copied.
+        figures = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "failure"}
         return {**figures, "waited_seconds": round(self.waited_seconds, 3), "seconds": round(self.seconds, 3)}
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from worker.bitrix24.calls import Answers, Call
 from worker.errors import CallRefused, IncompleteRun, PortalError
 from worker.resources.registry import ListedResource
-from worker.storage.cursors import Cursor
-from worker.storage.upsert import count_live, known_ids, mark_deleted
+from worker.storage.cursors import Cursor, update_cursor
+from worker.storage.upsert import count_live, known_ids, mark_deleted, stored_hashes
 from worker.sync import guard
 from worker.sync.records import Records
 from worker.sync.report import Report
@@ -57,14 +57,18 @@ class Sweep:
 
     def close(self) -> None:
         """The listing is complete. Raises GuardTripped before anything is confirmed or deleted."""
-        if self._turn.options.force:
+        if self._lacking:
+            with self._turn.read() as session:  # what the reading of changes has brought meanwhile
+                held = stored_hashes(session, self._records.table, self._turn.portal_id, self._lacking)
+            self._lacking = [record_id for record_id in self._lacking if record_id not in held]
+        if self._turn.options.force or not self._missing:
             return
         name = self._resource.name
         guard.judge_rights(
             resource=name,
             was_admin=self._cursor.complete_as_admin,
             is_admin=self._turn.is_admin,
-            had_scope=frozenset((self._cursor.complete_scope or "").split(",")) - {""},
+            had_scope=scopes(self._cursor.complete_scope),
             scope=self._turn.scope,
         )
         guard.judge(
@@ -101,3 +105,20 @@ class Sweep:
         answered = set(asked.values())
         self._missing = [i for i in self._missing if i not in answered]
         self._lacking = [i for i in self._lacking if i not in answered]
+
+
+def note_sweep(session: Session, turn: Turn, resource: str) -> None:
+    """Put on record that deletions were looked for, completely, by an account with these rights."""
+    update_cursor(
+        session,
+        turn.portal_id,
+        resource,
+        last_reconcile_at=turn.clock.now(),
+        complete_as_admin=turn.is_admin,
+        complete_scope=",".join(sorted(turn.scope)),
+    )
+
+
+def scopes(text: str | None) -> frozenset[str]:
+    """The scopes in a stored list of them."""
+    return frozenset((text or "").split(",")) - {""}

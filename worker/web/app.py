@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 SERVICE = "b24sync"
 OPEN = frozenset({"healthz", "oauth_callback"})
-"""Asked without a password: by machines, and by a person on the way back from a portal, who holds a single-use state."""
+"""Asked without a password: by machines, and by a person on the way back from a portal, with a single-use state."""
 
 STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;width:100%;margin-bottom:2rem}"
     "th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}"
     "td.n,th.n{text-align:right}.bad{color:#b00020}.good{color:#1b6e2c}.dim{color:#767676}"

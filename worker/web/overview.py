@@ -1,4 +1,4 @@
-"""The state of the mirror at one moment, as the status page and `b24sync status` show it. Reads only, shows no secret."""
+"""The state of the mirror at one moment, as the status page and `b24sync status` show it. Holds no secret."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -5,14 +5,16 @@ It logs no requests: an address may carry a code that is still good.
 
 import socket
 import threading
+import time
 
 from flask import Flask
-from waitress import wasyncore
-from waitress.server import create_server
+from waitress import wasyncore  # type: ignore[import-untyped]
+from waitress.server import create_server  # type: ignore[import-untyped]
 
 MAX_BODY = 1024 * 1024
 THREADS = 8
-_CLOSING_SECONDS = 10.0
+_CLOSING_SECONDS = 5.0
+_FLUSH_SECONDS = 2.0
 
 
 class WebServer:
@@ -46,14 +48,25 @@ class WebServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, let answers under way end, and give the port back."""
+        """Let answers under way end, stop listening, and give the port back. May be called twice."""
+        self._server.task_dispatcher.shutdown(timeout=_CLOSING_SECONDS)
         if self._thread is not None:
+            self._flush()
             # In the loop's own thread: a socket closed under its select would be an error there.
             self._server.trigger.pull_trigger(self._hang_up)
             self._thread.join(_CLOSING_SECONDS)
             self._thread = None
-        self._server.task_dispatcher.shutdown()
-        self._hang_up()
+        else:
+            self._hang_up()
+
+    def _flush(self) -> None:
+        """Wait until the loop has sent what was answered: whoever closes may have been waiting for that very answer."""
+        end = time.monotonic() + _FLUSH_SECONDS
+        while time.monotonic() < end:
+            channels = list(self._server.active_channels.values())
+            if not any(channel.total_outbufs_len for channel in channels):
+                return
+            time.sleep(0.01)
 
     def _hang_up(self) -> None:
         wasyncore.close_all(self._server._map, ignore_all=True)  # noqa: SLF001 - the loop ends when its map is empty

@@ -110,7 +110,7 @@ def test_what_is_no_batch_answer_is_a_bad_answer(result: object):
         unpacked(result)
 
 
-def test_references_are_followed_in_both_directions():
+def test_what_must_be_repeated_together():
     chain = [
         Call("a", "m"),
         Call("b", "m", {"filter": {">ID": Ref("a", (0, "id"))}}),
@@ -123,3 +123,5 @@ def test_references_are_followed_in_both_directions():
     assert dependents(chain, ["b"]) == {"b", "c"}
     assert related(chain, ["b"]) == {"a", "b", "c"}
     assert related(chain, ["e"]) == {"d", "e"}
+    assert related(chain, ["a"]) == {"a", "b", "c"}
+    assert related([*chain, Call("f", "m", {"x": Ref("a", ())})], ["b"]) == {"a", "b", "c"}

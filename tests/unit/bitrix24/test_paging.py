@@ -56,6 +56,25 @@ def test_a_probed_listing_asks_exactly_what_there_is(rows: int, batches: int, pa
     assert (table.counts, table.pages) == (1, pages + 1)
 
 
+@pytest.mark.parametrize(("rows", "batches", "wasted"), [(0, 1, 1), (7, 1, 0), (50, 1, 0), (51, 2, 0), (1000, 2, 0)])
+def test_a_page_may_be_asked_together_with_the_probe(rows: int, batches: int, wasted: int):
+    """A short listing is proven whole in one request."""
+    table, one = Table(range(1, rows + 1)), listing(early_pages=1)
+
+    assert run(one, table) == (list(range(1, rows + 1)), batches)
+    assert (one.complete, one.wasted, table.counts) == (True, wasted, 1)
+
+
+def test_pages_asked_together_with_a_failed_probe_are_asked_again():
+    table, one = Table(range(1, 31)), listing(early_pages=1)
+    table.fail = lambda call: flaky() if call.key == "tprobe" else None
+
+    assert one.take(table.batch(one.calls(50))) == []
+    assert (one.done, one.last_id) == (False, 0)
+    table.fail = lambda _call: None
+    assert run(one, table) == (list(range(1, 31)), 1)
+
+
 @pytest.mark.parametrize(("rows", "batches"), [(0, 1), (7, 1), (49, 1), (50, 2), (200, 2), (1050, 4), (3500, 4)])
 def test_an_unprobed_listing_counts_nothing(rows: int, batches: int):
     table, one = Table(range(5, rows + 5)), listing(probe=False)
@@ -398,12 +417,12 @@ def portals(draw: st.DrawFn) -> Table:
 
 
 @settings(max_examples=400)
-@given(portals(), st.booleans(), st.integers(1, 50), st.booleans(), st.sampled_from([0, 100]))
-def test_a_complete_listing_has_lost_no_row(table: Table, probe: bool, room: int, halt: bool, after: int):
+@given(portals(), st.booleans(), st.integers(1, 50), st.booleans(), st.sampled_from([0, 100]), st.integers(0, 3))
+def test_a_complete_listing_has_lost_no_row(table: Table, probe: bool, room: int, halt: bool, after: int, early: int):
     """Whoever was there from the first call to the last was read, once, in order; nobody else but the living was."""
     if not probe:
         table.shorten = lambda size: size  # nothing else could tell a cut page from the last one
-    one = listing(probe=probe, after=after)
+    one = listing(probe=probe, after=after, early_pages=early)
 
     ids, _ = run(one, table, room=room, halt=halt)
 

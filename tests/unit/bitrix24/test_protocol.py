@@ -214,6 +214,7 @@ def test_what_is_no_answer_can_pass(status: int, body: bytes):
 
 def test_depth_and_size_are_bounded(monkeypatch: pytest.MonkeyPatch):
     assert isinstance(read(b'{"result":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), BadAnswer)
+    assert isinstance(read(b'{"error":"' + b"[" * 900 + b'"}', 400), CallRefused)
     assert isinstance(read(b'{"result":1,"error":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), BadAnswer)
     monkeypatch.setattr("worker.bitrix24.protocol.MAX_BYTES", 100)
     assert isinstance(read({"result": "x" * 200}), BadAnswer)

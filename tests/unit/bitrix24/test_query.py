@@ -85,6 +85,8 @@ def test_known_commands(params: dict[str, Any], query: str):
         {"a": float("nan")},
         {"a": "$result[p0][0]"},
         {"a": "x $next[p0]"},
+        {"a": Ref("p0", ("x&y",))},
+        {"a": Ref("", ())},
     ],
 )
 def test_what_would_not_arrive_as_meant_is_refused(params: dict[str, Any]):

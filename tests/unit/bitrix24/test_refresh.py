@@ -188,6 +188,28 @@ def test_a_pair_that_changed_between_claim_and_look_is_left_alone(clock: Clock):
     assert store.lease is None
 
 
+def test_a_late_failure_does_not_free_the_lease_of_another_thread(clock: Clock):
+    """Two threads of one process share a name, but not a lease."""
+    store = MemoryTokens()
+    one = keeper(store, clock)
+
+    def fail_late(_token: Token) -> Grant:
+        clock.advance(31)  # type: ignore[attr-defined]
+        with pytest.raises(Unreachable, match="second"):
+            one.refresh(1, 1, fail_second)
+        raise Unreachable("first")
+
+    def fail_second(_token: Token) -> Grant:
+        held = store.lease
+        store.release_refresh(1, owner="here")
+        assert store.lease == held
+        raise Unreachable("second")
+
+    with pytest.raises(Unreachable, match="first"):
+        one.refresh(1, 1, fail_late)
+    assert store.log == ["claim", "claim", "release"]
+
+
 def _fields(token: Token) -> dict[str, object]:
     return {name: getattr(token, name) for name in token.__slots__}
 

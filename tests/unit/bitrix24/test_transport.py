@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -143,19 +144,15 @@ def test_a_redirect_to_nonsense_is_told_too(transport: Transport, location: str)
 
 
 def test_a_request_carries_what_it_should_and_nothing_else(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
 ):
-    """No cookie, no `.netrc`, no proxy for this machine."""
+    """No cookie, and no proxy for this machine."""
     seen: list[tuple[str, str, bytes, dict[str, str]]] = []
 
     def respond(handler: Handler) -> tuple[int, dict[str, str], bytes]:
         seen.append((handler.command, handler.path, handler.body, dict(handler.headers)))
         return 200, {"Set-Cookie": "PHPSESSID=1; path=/"}, b"{}"
 
-    netrc = f"{tmp_path}/netrc"
-    with open(netrc, "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write("machine 127.0.0.1 login a password b\ndefault login a password b\n")
-    monkeypatch.setenv("NETRC", netrc)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with serving(respond) as url:
         for _ in range(2):
@@ -237,6 +234,16 @@ def test_urllib3_does_not_log_addresses(transport: Transport, caplog: pytest.Log
         transport.post_json(f"{url}/rest/1/{SECRET}/m", {})
 
     assert SECRET not in caplog.text
+
+
+def test_netrc_is_not_read_for_portals_either(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "netrc").write_text("default login a password b\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    url = "https://portal.example.org/rest/"
+
+    prepared = Transport()._session(url).prepare_request(requests.Request("POST", url))
+
+    assert "Authorization" not in prepared.headers
 
 
 def test_tls_is_always_verified():

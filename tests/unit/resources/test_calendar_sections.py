@@ -78,6 +78,12 @@ def test_a_bad_calendar_does_not_cost_the_others():
     assert json.loads(rejects[1].payload)["OWNER_ID"] == "y"
 
 
+def test_a_record_that_is_none_is_filed_under_its_own_text():
+    rejects = read_sections(answer(5, [1], {"ID": "9" * 5000}), OWNER).rejects
+    assert len({reject.record_key for reject in rejects}) == 3
+    assert {len(reject.record_key) for reject in rejects} == {len("section:?") + 32}
+
+
 @pytest.mark.parametrize("result", [b"[]", b"{}", b"null", b"false"])
 def test_no_readable_calendar_is_no_row(result: bytes):
     assert read_sections(Raw(result), OWNER) == ([], [])

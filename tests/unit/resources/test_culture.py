@@ -69,6 +69,14 @@ def test_a_number_above_twelve_gives_the_day_away():
     assert learn([], ["04.05.2026", "11.28.2026"]).order is Order.MONTH_FIRST
 
 
+def test_a_hint_that_fits_neither_reading_changes_nothing():
+    assert Culture(Order.MONTH_FIRST).read_near("04/05/2026", "UNTIL", date(2026, 9, 9)) == date(2026, 4, 5)
+
+
+def test_rubbish_teaches_nothing():
+    assert learn([("soon", wall(2026, 5, 5)), ("05.05.2026", wall(2026, 5, 5))]).order is Order.DAY_FIRST
+
+
 def test_pairs_outvote_a_stray_one():
     pairs = [("05.11.2026", wall(2026, 11, 5)), ("06.11.2026", wall(2026, 11, 6))]
     assert learn([("11.05.2026", wall(2026, 11, 5)), *pairs]).order is Order.DAY_FIRST

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.errors import Rejected
 from worker.resources.hashing import canonical, canonical_fields, content_hash
 from worker.resources.times import TaskClock
 
@@ -49,3 +50,11 @@ def test_every_value_has_a_hash(value: object):
     digest = content_hash([value], {"x": value})
     assert len(digest) == 32
     assert int(digest, 16) >= 0
+
+
+def test_a_bottomless_custom_field_is_rejected():
+    deep: list[object] = ["x"]
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(Rejected, match="too deeply"):
+        canonical_fields({"UF_X": deep}, CLOCK)
