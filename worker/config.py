@@ -11,7 +11,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography.fernet import Fernet
 from dotenv import dotenv_values
@@ -82,10 +82,23 @@ def _share(value: str) -> float:
     return share
 
 
+def _split(value: str, cure: str) -> SplitResult:
+    """The parts of an address. The standard library's own errors quote it, passwords and all: they stay here."""
+    try:
+        url = urlsplit(value)
+        whole = bool(url.hostname) and url.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError(cure)
+    return url
+
+
 def _web_url(value: str) -> str:
-    url = urlsplit(value)
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise ValueError("must be an address such as https://host/path")
+    cure = "must be an address such as https://host/path"
+    url = _split(value, cure)
+    if url.scheme not in {"http", "https"}:
+        raise ValueError(cure)
     if url.scheme == "http" and not is_loopback(url.hostname):
         raise ValueError("must be https (plain http is for this machine only)")
     return value
@@ -98,7 +111,7 @@ def _oauth_url(value: str) -> str:
 def _database_url(value: str) -> str:
     try:
         url = make_url(value)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError("must be a database address such as postgresql://user:password@host/name") from None
     backend, _, driver = url.drivername.partition("+")
     if not driver:
@@ -109,9 +122,9 @@ def _database_url(value: str) -> str:
 
 
 def _broker_url(value: str) -> str:
-    url = urlsplit(value)
-    if url.scheme not in BROKERS or not url.hostname:
-        raise ValueError("must be redis://host:port/0 or amqp://user:password@host//")
+    cure = "must be redis://host:port/0 or amqp://user:password@host//"
+    if _split(value, cure).scheme not in BROKERS:
+        raise ValueError(cure)
     return value
 
 

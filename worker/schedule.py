@@ -13,7 +13,7 @@ QUEUE = "b24sync"
 
 
 def beat_schedule(sync_interval: timedelta) -> dict[str, dict[str, Any]]:
-    """The entries of Celery beat. A tick that found no worker in time is dropped: the next one finds the same due rows."""
+    """The entries of Celery beat. A tick that found no worker in time is dropped: the next finds the same due rows."""
     period = tick_period(sync_interval).total_seconds()
     return {
         "tick": {"task": TICK, "schedule": period, "options": {"expires": period * 0.9}},

@@ -32,7 +32,7 @@ class Kit:
 
     def __init__(self, emulator: Emulator, portal: Portal, clock: Clock) -> None:
         self.emulator, self.portal, self.clock = emulator, portal, clock
-        self.transport = Transport(connect_timeout=2, read_timeout=1)
+        self.transport = Transport(connect_timeout=5, read_timeout=5)
         self.budget = MemoryBudget()
         pair = portal.issue_tokens(portal.admin_id)
         self.store = MemoryTokens(str(pair["access_token"]), str(pair["refresh_token"]))
@@ -108,7 +108,7 @@ def test_a_listing_goes_on_after_a_bookmark(kit: Kit):
 
 @pytest.mark.parametrize("rows", [50, 49, 1, 0])
 def test_what_a_reference_to_a_missing_row_brings(kit: Kit, rows: int):
-    """The table of C.3: only after a full page is the next one what it seems."""
+    """Only after a full page is the next one what it seems."""
     page = {"order": {"ID": "asc"}, "select": ["ID"], "start": -1}
     start = kit.task_ids[-rows - 1] if rows < 50 else 0
     first = Call("p0", "tasks.task.list", {**page, "filter": {">ID": start}})

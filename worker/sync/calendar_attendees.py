@@ -60,7 +60,7 @@ def _of_copies(session: Session, portal_id: int, parents: Sequence[int]) -> dict
     )
     found: dict[int, dict[int, Attendees]] = defaultdict(lambda: defaultdict(list))
     for parent_id, copy_id, user_id, status in rows:
-        found[parent_id or 0][copy_id].append((user_id, status))
+        found[parent_id or 0][copy_id].append((user_id, status or ""))
     return found
 
 

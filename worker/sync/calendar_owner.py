@@ -2,8 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from worker.bitrix24.calls import Answer, Answers, Call
 from worker.errors import Rejected
@@ -12,6 +11,9 @@ from worker.resources.calendar_events import EventSeen, EventsRead, read_events,
 from worker.resources.calendar_sections import SectionsRead, read_sections
 from worker.resources.records import Reject
 from worker.resources.viewer import Viewer
+
+if TYPE_CHECKING:
+    import msgspec
 
 UnknownSeries = Callable[[Sequence[EventSeen]], set[int]]
 """Which of these series the mirror does not hold as they are now."""

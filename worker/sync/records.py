@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Column, Table
 from sqlalchemy.orm import Session
 
 from worker.errors import Rejected
@@ -16,6 +15,9 @@ from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
 from worker.storage.upsert import upsert
 from worker.sync.report import Report
 from worker.sync.turn import Turn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column, Table
 
 RETRIED = 500
 """Kept records tried again in one run; more would make a run's memory grow with what went wrong before it."""

@@ -118,7 +118,7 @@ class MemoryBudget:
 
 
 class Table:
-    """A portal's list method as `bitrix24-api.md` C.3 has it: references that miss give the table from its start."""
+    """A portal's list method as the vendor's PHP runs it in a batch: references that miss give the table from its start."""
 
     def __init__(self, ids: Sequence[int], *, items: tuple[str, ...] = ("tasks",)) -> None:
         self.ids = set(ids)

@@ -61,7 +61,7 @@ class Server:
 @contextmanager
 def token_server(clock: Clock, respond: Respond, *, portal: bool = False) -> Iterator[tuple[TokenServer, Server, str]]:
     server = Server(respond)
-    transport = Transport(connect_timeout=2, read_timeout=2)
+    transport = Transport(connect_timeout=5, read_timeout=5)
     with serving(server) as url:
         yield (
             TokenServer(

@@ -133,7 +133,7 @@ def test_room_is_kept_to_and_nothing_is_asked_without_room():
 
 @pytest.mark.parametrize("gone", [0, 1, 49, 50])
 def test_after_a_short_page_the_rest_is_thrown_away(gone: int):
-    """Each row of the table in C.3: what follows a page that is not full is the table from its start."""
+    """What follows a page that is not full is the table from its start."""
     table, one = Table(range(1, 201)), listing()
     one.take(table.batch(one.calls(50)))
     table.ids -= set(range(120, 120 + gone))
@@ -417,8 +417,17 @@ def portals(draw: st.DrawFn) -> Table:
 
 
 @settings(max_examples=400)
-@given(portals(), st.booleans(), st.integers(1, 50), st.booleans(), st.sampled_from([0, 100]), st.integers(0, 3))
-def test_a_complete_listing_has_lost_no_row(table: Table, probe: bool, room: int, halt: bool, after: int, early: int):
+@given(
+    table=portals(),
+    probe=st.booleans(),
+    room=st.integers(1, 50),
+    halt=st.booleans(),
+    after=st.sampled_from([0, 100]),
+    early=st.integers(0, 3),
+)
+def test_a_complete_listing_has_lost_no_row(
+    *, table: Table, probe: bool, room: int, halt: bool, after: int, early: int
+):
     """Whoever was there from the first call to the last was read, once, in order; nobody else but the living was."""
     if not probe:
         table.shorten = lambda size: size  # nothing else could tell a cut page from the last one

@@ -130,3 +130,17 @@ def test_of_several_answers_the_longest_rest_counts(clock: Clock):
     Throttle(budget, clock, 1).after([closed(retry_after=50), closed(retry_after=20), closed(retry_after=40)])
 
     assert budget.closed["tasks.task.list"] == NOW + timedelta(seconds=50)
+
+
+def test_a_refusal_that_does_not_say_until_when_takes_it_from_the_last_good_answer(clock: Clock):
+    budget = MemoryBudget()
+    throttle = Throttle(budget, clock, 1)
+    throttle.after([answer(1, "tasks.task.list", time=Time(PORTAL_NOW, 20.0, PORTAL_NOW + timedelta(seconds=200)))])
+    assert budget.closed == {}
+    clock.advance(50)  # type: ignore[attr-defined]
+
+    throttle.after([closed()])
+    assert budget.closed["tasks.task.list"] == NOW + timedelta(seconds=200)
+    clock.advance(300)  # type: ignore[attr-defined]
+    throttle.after([closed()])
+    assert budget.closed["tasks.task.list"] == NOW + timedelta(seconds=350 + 60)

@@ -1,0 +1,278 @@
+"""Emulated portals with a mirror each: connect, sync, and compare what is in the database with what is true."""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, event, select
+
+from tests.conftest import FakeClock
+from worker.config import Settings
+from worker.emulator import Emulator, Portal, PortalSpec
+from worker.storage import migrate
+from worker.storage.cursors import Cursor, load_cursor
+from worker.storage.models import Base, RejectedRecord
+from worker.storage.rejected import list_rejected
+from worker.storage.session import Database
+from worker.sync.lease import LeaseKeeper
+from worker.sync.plan import Intervals
+from worker.sync.portal import Outcome, PortalSync, Wish
+from worker.sync.report import Mode, Report
+from worker.sync.turn import SyncOptions
+from worker.wiring import Wiring
+
+ENTITIES = (
+    "tasks",
+    "users",
+    "planner_tasks",
+    "calendar_sections",
+    "calendar_events",
+    "calendar_occurrences",
+    "event_attendees",
+)
+_DATES = ("deadline", "created_at", "changed_at", "activity_at", "closed_at", "start_plan_at", "end_plan_at", "started_at")
+_WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+[`\"]?(\w+)")
+_EVER = timedelta(days=900)
+
+
+class Stage:
+    """An emulator and the clock that it and everybody else goes by; `skew` sets the portals' clock off."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock()
+        self.skew = timedelta(0)
+        self.emulator = Emulator(clock=lambda: self.clock.now() + self.skew)
+        self._folder = folder
+        self._mirrors: list[Mirror] = []
+        self._template = folder / "template.db"
+        database = Database(f"sqlite:///{self._template}")
+        migrate.ensure(database)
+        database.dispose()
+
+    def __enter__(self) -> Self:
+        self.emulator.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for mirror in self._mirrors:
+            mirror.close()
+        self.emulator.stop()
+
+    def portal(self, **spec: Any) -> Portal:  # noqa: ANN401 - fields of PortalSpec
+        """A portal more; small unless told otherwise."""
+        number = len(self.emulator.portals)
+        values = {"name": f"portal{number}", "seed": number + 1, "tasks": 120, "events": 60, "users": 8} | spec
+        return self.emulator.add_portal(PortalSpec(**values))
+
+    def mirror(
+        self,
+        portal: Portal | None = None,
+        *,
+        calendars: str = "mine,company",
+        url: str | None = None,
+        clock: FakeClock | None = None,
+        accounts: Sequence[int] | None = None,
+        intervals: Intervals | None = None,
+        **spec: Any,  # noqa: ANN401 - fields of PortalSpec
+    ) -> "Mirror":
+        """A portal with an empty mirror, connected by its administrator (or by `accounts`), not synced yet."""
+        portal = portal or self.portal(**spec)
+        if url is None:
+            file = self._folder / f"mirror{len(self._mirrors)}.db"
+            shutil.copy(self._template, file)
+            url = f"sqlite:///{file}"
+        settings = Settings.load(
+            {
+                "DATABASE_URL": url,
+                "B24SYNC_OAUTH_URL": self.emulator.auth_url,
+                "B24SYNC_CLIENT_ID": portal.client_id,
+                "B24SYNC_CLIENT_SECRET": portal.client_secret,
+                "B24SYNC_CALENDARS": calendars,
+                "B24SYNC_DATA_DIR": str(self._folder),
+            }
+        )
+        mirror = Mirror(portal, settings, clock or self.clock, intervals)
+        self._mirrors.append(mirror)
+        for user_id in accounts or [portal.admin_id]:
+            mirror.connect(user_id)
+        return mirror
+
+
+class Mirror:
+    """One portal and the database that is to be its copy."""
+
+    def __init__(self, portal: Portal, settings: Settings, clock: FakeClock, intervals: Intervals | None) -> None:
+        self.portal = portal
+        self.clock = clock
+        self.wiring = Wiring(settings)
+        self.wiring.clock = clock  # type: ignore[assignment]  # before anything was made with it
+        self.database = self.wiring.ready_database
+        self.portal_id = 0
+        self.leases = LeaseKeeper(self.database, clock, "this process")
+        self._settings = settings
+        self._intervals = intervals or Intervals(settings.sync_interval, settings.reconcile_interval, settings.full_interval)
+
+    def close(self) -> None:
+        self.leases.stop()
+        self.wiring.close()
+
+    def connect(self, user_id: int) -> None:
+        """Authorize as this user; the first one becomes the primary account."""
+        self.portal_id = self.wiring.connector.with_tokens(self.portal.issue_tokens(user_id)).portal_id
+
+    def engine(
+        self,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        leases: LeaseKeeper | None = None,
+        max_delete_share: float = 0.2,
+    ) -> PortalSync:
+        settings = self._settings
+        return PortalSync(
+            database=self.database,
+            clock=self.clock,
+            leases=leases or self.leases,
+            client_for=self.wiring.client_for,
+            intervals=self._intervals,
+            options=SyncOptions(
+                calendars=settings.calendars,
+                past_days=settings.calendar_past_days,
+                future_days=settings.calendar_future_days,
+                max_delete_share=max_delete_share,
+            ),
+            stopping=stopping,
+        )
+
+    def turn(self, wish: Wish | None = None, *, attempt: int = 1, stop_after: int | None = None) -> Outcome:
+        """One turn; with `stop_after` the stop flag is set once so many batches were asked."""
+        asked = self.portal.requests.http
+
+        def stopping() -> bool:
+            return stop_after is not None and self.portal.requests.http - asked >= stop_after
+
+        outcome = self.engine(stopping=stopping).run(self.portal_id, wish, attempt=attempt)
+        assert outcome is not None
+        return outcome
+
+    def sync(
+        self,
+        mode: Mode | None = None,
+        *,
+        resources: Sequence[str] | None = None,
+        force: bool = False,
+        stop_after: int | None = None,
+    ) -> dict[str, Report]:
+        """What `b24sync sync` does: everything at once, a minute after whatever was before."""
+        self.clock.advance(60)
+        chosen = frozenset(resources) if resources else None
+        wish = Wish(resources=chosen, mode=mode, at_once=True, force=force)
+        return {report.resource: report for report in self.turn(wish, stop_after=stop_after).reports}
+
+    def cursor(self, resource: str) -> Cursor:
+        with self.database.read() as session:
+            return load_cursor(session, self.portal_id, resource)
+
+    def rejected(self, resource: str | None = None) -> Sequence[RejectedRecord]:
+        with self.database.read() as session:
+            return list_rejected(session, self.portal_id, resource)
+
+    def rows(self, table: str, *, deleted: bool = False) -> list[dict[str, Any]]:
+        """The rows of this portal, without those marked as deleted."""
+        columns = Base.metadata.tables[table]
+        statement = select(columns).where(columns.c.portal_id == self.portal_id)
+        if "deleted_at" in columns.c and not deleted:
+            statement = statement.where(columns.c.deleted_at.is_(None))
+        with self.database.read() as session:
+            return [dict(row) for row in session.execute(statement).mappings()]
+
+    def row(self, table: str, own_id: int) -> dict[str, Any]:
+        """One row, marked as deleted or not."""
+        column = next(column.name for column in Base.metadata.tables[table].primary_key if column.name != "portal_id")
+        (found,) = (row for row in self.rows(table, deleted=True) if row[column] == own_id)
+        return found
+
+    def ids(self, table: str) -> set[int]:
+        column = next(column.name for column in Base.metadata.tables[table].primary_key if column.name != "portal_id")
+        return {row[column] for row in self.rows(table)}
+
+    @property
+    def now(self) -> datetime:
+        return self.portal.clock()
+
+    def window(self) -> tuple[datetime, datetime]:
+        """By the portal's clock, as the settings' defaults have it."""
+        today = self.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return today - timedelta(days=30), today + timedelta(days=181)
+
+    def differences(self, *tables: str) -> list[str]:
+        """What the mirror has otherwise than the portal; empty when they are equal.
+
+        Events that left the window stay in the mirror: they are compared with the truth of all times. Two instants that
+        the portal prints alike (the hour that comes twice when clocks go back) count as equal in dates of tasks.
+        """
+        truth = self.truth(self.window())
+        found: list[str] = []
+        for table in tables or ENTITIES:
+            wanted, held = _by_key(table, truth[table]), _by_key(table, self._comparable(table))
+            if table == "calendar_events" and held.keys() - wanted.keys():
+                everything = _by_key(table, self.truth((self.now - _EVER, self.now + _EVER))[table])
+                wanted |= {key: everything[key] for key in held.keys() - wanted.keys() if key in everything}
+            found += [f"{table} {key}: only in the mirror" for key in sorted(held.keys() - wanted.keys(), key=str)]
+            found += [f"{table} {key}: lost" for key in sorted(wanted.keys() - held.keys(), key=str)]
+            for key in sorted(held.keys() & wanted.keys(), key=str):
+                for column, value in wanted[key].items():
+                    if held[key][column] != value and not self._prints_alike(table, column, held[key][column], value):
+                        found.append(f"{table} {key}.{column}: {held[key][column]!r} for {value!r}")
+        return found
+
+    def _comparable(self, table: str) -> list[dict[str, Any]]:
+        """Without the planner of other days and users: the truth tells the administrator's of today."""
+        rows = self.rows(table)
+        if table != "planner_tasks":
+            return rows
+        today = self.now.astimezone(ZoneInfo(self.portal.world.zone_of(self.portal.admin_id))).date()
+        return [row for row in rows if (row["user_id"], row["planned_on"]) == (self.portal.admin_id, today)]
+
+    def truth(self, window: tuple[datetime, datetime]) -> dict[str, list[dict[str, Any]]]:
+        return self.portal.truth(self.portal.admin_id, calendars=self._settings.calendars, window=window)
+
+    def _prints_alike(self, table: str, column: str, one: object, other: object) -> bool:
+        if table != "tasks" or column not in _DATES or not isinstance(one, datetime) or not isinstance(other, datetime):
+            return False
+        zone = ZoneInfo(self.portal.world.zone_of(self.portal.admin_id))
+        return one.astimezone(zone).replace(tzinfo=None, fold=0) == other.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def _by_key(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    key = [column.name for column in Base.metadata.tables[table].primary_key if column.name != "portal_id"]
+    return {tuple(row[name] for name in key): row for row in rows}
+
+
+@contextmanager
+def counted_writes() -> Iterator[Counter[str]]:
+    """Rows that statements of the block insert, update or delete, by table."""
+    writes: Counter[str] = Counter()
+
+    def count(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:  # noqa: ANN401
+        if found := _WRITE.match(statement):
+            writes[found[2]] += len(parameters) if many else 1
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield writes
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+
+def statuses(reports: Mapping[str, Report]) -> dict[str, str]:
+    return {name: str(report.status) for name, report in reports.items()}
+
+
+OK = {"users": "ok", "tasks": "ok", "planner": "ok", "calendar": "ok"}

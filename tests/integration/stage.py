@@ -1,0 +1,144 @@
+"""The stage of the command line's tests: an emulated portal, settings for it, and `b24sync` in this process or another.
+
+Tests import it as a module: fixtures that only these files use would burden all others in a conftest.
+"""
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from click.testing import CliRunner, Result
+
+from worker.cli import program
+from worker.config import Settings
+from worker.emulator import Emulator, Portal, PortalSpec
+from worker.storage.models import Base
+from worker.wiring import Wiring
+
+SMALL = PortalSpec(users=3, tasks=12, events=4, groups=1, limits=False)
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Stage:
+    """One portal and one empty data folder."""
+
+    emulator: Emulator
+    portal: Portal
+    folder: Path
+    port: int = field(default_factory=free_port)
+    environ: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        callback = f"http://127.0.0.1:{self.port}/oauth/callback"
+        self.portal.register_app(callback)
+        self.environ = {
+            "B24SYNC_DATA_DIR": str(self.folder),
+            "B24SYNC_CLIENT_ID": self.portal.client_id,
+            "B24SYNC_CLIENT_SECRET": self.portal.client_secret,
+            "B24SYNC_OAUTH_URL": self.emulator.auth_url,
+            "B24SYNC_WEB_LISTEN": f"127.0.0.1:{self.port}",
+            "B24SYNC_REDIRECT_URI": callback,
+        }
+
+    def invoke(self, *arguments: str, stdin: str | None = None) -> Result:
+        """`b24sync` in this process."""
+        root = logging.getLogger()
+        before = root.handlers[:], root.level
+        try:
+            return CliRunner(env=self.environ).invoke(program, list(arguments), input=stdin, prog_name="b24sync")
+        finally:
+            root.handlers[:], root.level = before  # the program's own writes to a stream that is gone
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """What a command that must go well prints as JSON."""
+        result = self.invoke(*arguments)
+        assert result.exit_code == 0, result.output
+        return dict(json.loads(result.stdout))
+
+    def connect(self) -> None:
+        """Connect the portal by its administrator's tokens."""
+        answer = json.dumps(self.portal.issue_tokens(self.portal.admin_id))
+        result = self.invoke("connect", "--tokens", "-", stdin=answer)
+        assert result.exit_code == 0, result.output
+
+    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        """`b24sync` as a program of its own."""
+        return start(*arguments, environ={**self.environ, **more}, folder=self.folder)
+
+    @contextmanager
+    def wiring(self, **more: str) -> Iterator[Wiring]:
+        """The parts of a process with these settings."""
+        wiring = Wiring(Settings.load({**self.environ, **more}))
+        try:
+            yield wiring
+        finally:
+            wiring.close()
+
+    def rows(self) -> dict[str, int]:
+        """How many rows each table holds, those without any left out."""
+        with self.wiring() as wiring, wiring.ready_database.read() as session:
+            counts = {table.name: len(session.execute(table.select()).all()) for table in Base.metadata.sorted_tables}
+        return {name: count for name, count in counts.items() if count}
+
+
+def start(*arguments: str, environ: dict[str, str], folder: Path) -> subprocess.Popen[str]:
+    """`python -m worker` with nothing of our environment but what a program needs to run at all."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker", *arguments],
+        env={**kept, "PYTHONPATH": str(ROOT), **environ},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], *, seconds: float = 30) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr; a program that does not end is killed, and that is a failure."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"it did not end within {seconds} s: {out}{err}") from None
+    return process.returncode, out, err
+
+
+def read_until(process: subprocess.Popen[str], word: str, *, seconds: float = 20) -> str:
+    """The line of stderr that holds `word`."""
+    assert process.stderr is not None
+    watchdog_at = time.monotonic() + seconds
+    for line in process.stderr:
+        if word in line:
+            return line.strip()
+        assert time.monotonic() < watchdog_at
+    raise AssertionError(f"it ended without a word of {word!r}")
+
+
+def browse(address: str) -> str:
+    """Open an address as a browser does: redirects are followed."""
+    with urlopen(address, timeout=20) as page:
+        return str(page.read().decode())
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
