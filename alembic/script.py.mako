@@ -9,8 +9,8 @@ Revises: ${down_revision | comma,n}
 #  3. The program before it must run on the schema after it: add a column as nullable, fill it, and demand it only
 #     in the next release. Never rename: add, copy, drop a release later.
 #  4. Every table and column has a comment. Every constraint has a name.
-#  5. It is short: a lock on a table is given up after 10 seconds. An index on a large table of PostgreSQL is made
-#     CONCURRENTLY in an `op.get_context().autocommit_block()`.
+#  5. It is short: a lock on a table is given up after 10 seconds. An index on a large table is made plainly, but on
+#     PostgreSQL (ask `op.get_context().dialect.name`) CONCURRENTLY, in `with op.get_context().autocommit_block():`.
 #  6. MariaDB commits every DDL statement by itself: one change per migration, so that a failed one can be repeated.
 #  7. Rows are moved by SQL, not by Python, and a test shows that they survive.
 #  8. `downgrade` restores the schema; it may lose what the new columns held, and says so.

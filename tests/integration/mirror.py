@@ -37,7 +37,16 @@ ENTITIES = (
     "calendar_occurrences",
     "event_attendees",
 )
-_DATES = ("deadline", "created_at", "changed_at", "activity_at", "closed_at", "start_plan_at", "end_plan_at", "started_at")
+_DATES = (
+    "deadline",
+    "created_at",
+    "changed_at",
+    "activity_at",
+    "closed_at",
+    "start_plan_at",
+    "end_plan_at",
+    "started_at",
+)
 _WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+[`\"]?(\w+)")
 _EVER = timedelta(days=900)
 
@@ -88,6 +97,10 @@ class Stage:
             file = self._folder / f"mirror{len(self._mirrors)}.db"
             shutil.copy(self._template, file)
             url = f"sqlite:///{file}"
+        else:
+            database = Database(url)
+            migrate.upgrade(database)
+            database.dispose()
         settings = Settings.load(
             {
                 "DATABASE_URL": url,
@@ -117,7 +130,9 @@ class Mirror:
         self.portal_id = 0
         self.leases = LeaseKeeper(self.database, clock, "this process")
         self._settings = settings
-        self._intervals = intervals or Intervals(settings.sync_interval, settings.reconcile_interval, settings.full_interval)
+        self._intervals = intervals or Intervals(
+            settings.sync_interval, settings.reconcile_interval, settings.full_interval
+        )
 
     def close(self) -> None:
         self.leases.stop()
@@ -233,8 +248,11 @@ class Mirror:
         return found
 
     def _comparable(self, table: str) -> list[dict[str, Any]]:
-        """Without the planner of other days and users: the truth tells the administrator's of today."""
+        """Without what the truth does not tell: plans of other days and users, attendees outside of the window."""
         rows = self.rows(table)
+        if table == "event_attendees":
+            inside = {row["event_id"] for row in self.rows("calendar_occurrences")}
+            return [row for row in rows if row["event_id"] in inside]
         if table != "planner_tasks":
             return rows
         today = self.now.astimezone(ZoneInfo(self.portal.world.zone_of(self.portal.admin_id))).date()

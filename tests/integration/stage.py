@@ -3,17 +3,21 @@
 Tests import it as a module: fixtures that only these files use would burden all others in a conftest.
 """
 
+import atexit
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -23,11 +27,24 @@ from click.testing import CliRunner, Result
 from worker.cli import program
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
+from worker.storage import migrate
 from worker.storage.models import Base
+from worker.storage.session import Database
 from worker.wiring import Wiring
 
 SMALL = PortalSpec(users=3, tasks=12, events=4, groups=1, limits=False)
 ROOT = Path(__file__).parents[2]
+
+
+@cache
+def _migrated() -> Path:
+    """An empty, migrated SQLite, made once: migrating it for each test would be most of their time."""
+    file = Path(tempfile.mkdtemp(prefix="b24sync-test-")) / "b24sync.db"
+    atexit.register(shutil.rmtree, file.parent, ignore_errors=True)
+    database = Database(f"sqlite:///{file}")
+    migrate.ensure(database)
+    database.dispose()
+    return file
 
 
 def free_port() -> int:
@@ -47,6 +64,7 @@ class Stage:
     environ: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
+        shutil.copy(_migrated(), self.folder / "b24sync.db")
         callback = f"http://127.0.0.1:{self.port}/oauth/callback"
         self.portal.register_app(callback)
         self.environ = {
@@ -136,7 +154,7 @@ def read_until(process: subprocess.Popen[str], word: str, *, seconds: float = 20
 
 def browse(address: str) -> str:
     """Open an address as a browser does: redirects are followed."""
-    with urlopen(address, timeout=20) as page:
+    with urlopen(address, timeout=20) as page:  # noqa: S310 - loopback
         return str(page.read().decode())
 
 

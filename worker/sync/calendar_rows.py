@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,8 +21,6 @@ from worker.sync.turn import Turn
 SECTIONS, EVENTS, OCCURRENCES = (
     Base.metadata.tables[name] for name in ("calendar_sections", "calendar_events", "calendar_occurrences")
 )
-
-ALWAYS = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 ROWS = 2000
 """Instances in one transaction: with their events and attendees it stays below 2,500 rows."""
@@ -69,7 +66,11 @@ class CalendarRows:
         ids = [seen.event_id for seen in series]
         with self._turn.read() as session:
             held = stored_hashes(session, EVENTS, self._portal_id, ids)
-        return {seen.event_id for seen in series if held.get(seen.event_id) != seen.row["content_hash"]}
+        return {
+            seen.event_id
+            for seen in series
+            if held.get(seen.event_id) != seen.row["content_hash"] and (seen.occurrences or seen.event_id in held)
+        }
 
     def write(self, reading: OwnerReading) -> None:
         """Write one owner's window and note which events of the mirror it lacks."""
@@ -89,7 +90,7 @@ class CalendarRows:
         self.missing += sorted(event_id for event_id in live - there if f"event:{event_id}" not in rejected)
         for chunk in _chunks(read.events):
             with self._turn.write() as session:
-                self._write_events(session, chunk)
+                self._write_events(session, self._worth_keeping(session, chunk))
 
     def settle(self, event_id: int, master: msgspec.Raw | None) -> None:
         """An event that the window lacked, asked for by its ID: deleted, or moved out of the window."""
@@ -98,24 +99,13 @@ class CalendarRows:
                 self._report.deleted += self._delete(session, event_id)
                 return
             as_list = msgspec.Raw(b"[" + bytes(master) + b"]")
-            read = read_events([as_list], self._turn.viewer, ALWAYS, Owner("", 0))
+            read = read_events([as_list], self._turn.viewer, self.window, Owner("", 0))
             for key, payload, reason in read.rejects:
                 self._reject(session, key, payload, reason)
-            self._write_events(session, [self._moved(seen) for seen in read.events])
-
-    def _moved(self, seen: EventSeen) -> EventSeen:
-        """The event with the instances that it has in the window.
-
-        A series has none: its listing showed none, and the first instance, which is all that a master tells, may be one
-        of those that were deleted.
-        """
-        inside = [] if seen.is_series else [row for row in seen.occurrences if self._is_inside(row)]
-        return replace(seen, occurrences=inside)
-
-    def _is_inside(self, occurrence: dict[str, Any]) -> bool:
-        if occurrence["all_day"]:
-            return self.window.overlaps_days(occurrence["starts_on"], occurrence["ends_on"])
-        return self.window.overlaps(occurrence["starts_at"], occurrence["ends_at"])
+            # A series has no instance here: its listing showed none, and the first one, which is all that a master
+            # tells, may be one of those that were deleted.
+            moved = [replace(seen, occurrences=[]) if seen.is_series else seen for seen in read.events]
+            self._write_events(session, moved)
 
     def _write_sections(self, session: Session, owner: Owner, sections: list[dict[str, Any]]) -> None:
         self._upsert(session, SECTIONS, sections)
@@ -132,6 +122,12 @@ class CalendarRows:
         scope = {"portal_id": self._portal_id, "event_id": [seen.event_id for seen in events]}
         replace_set(session, OCCURRENCES, occurrences, scope=scope)
         write_attendees(session, self._portal_id, events)
+
+    def _worth_keeping(self, session: Session, events: Sequence[EventSeen]) -> list[EventSeen]:
+        """Without strangers from the padding around the window: they have no instance in it."""
+        outside = [seen.event_id for seen in events if not seen.occurrences]
+        held = stored_hashes(session, EVENTS, self._portal_id, outside)
+        return [seen for seen in events if seen.occurrences or seen.event_id in held]
 
     def _unmasked(self, session: Session, events: Sequence[EventSeen]) -> list[dict[str, Any]]:
         """The rows, without those that would cover with a mask what another account was shown."""

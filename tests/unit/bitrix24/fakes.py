@@ -118,7 +118,7 @@ class MemoryBudget:
 
 
 class Table:
-    """A portal's list method as the vendor's PHP runs it in a batch: references that miss give the table from its start."""
+    """A list method as the vendor's PHP runs it in a batch: a reference that misses gives the table from its start."""
 
     def __init__(self, ids: Sequence[int], *, items: tuple[str, ...] = ("tasks",)) -> None:
         self.ids = set(ids)

@@ -1,0 +1,274 @@
+"""The other commands, in this process: what they print, where, and how they end."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.stage import SMALL, Stage
+from worker.emulator import Emulator
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
+    yield stage
+    stage.portal.stop()
+    emulator.portals.remove(stage.portal)
+    emulator.token_server._portals.remove(stage.portal)
+
+
+@pytest.fixture
+def connected(stage: Stage) -> Stage:
+    stage.connect()
+    return stage
+
+
+def test_status_as_json_is_as_the_contract_says(connected: Stage):
+    connected.json("sync", "--json")
+    answer = connected.json("status", "--json")
+
+    assert list(answer) == ["portals", "schema"]
+    (portal,) = answer["portals"]
+    assert list(portal) == ["member_id", "domain", "status", "accounts", "resources", "rejected"]
+    (account,) = portal["accounts"]
+    assert list(account) == [
+        "user_id",
+        "kind",
+        "is_primary",
+        "status",
+        "scope",
+        "access_expires_at",
+        "refresh_expires_at",
+    ]
+    assert (account["kind"], account["is_primary"], account["status"]) == ("oauth", True, "ok")
+    assert account["access_expires_at"] < account["refresh_expires_at"]
+    for resource in portal["resources"]:
+        assert list(resource) == ["name", "last_run_at", "last_status", "fresh_seconds", "rows", "next_run_at"]
+        assert resource["last_status"] == "ok"
+        assert 0 <= resource["fresh_seconds"] < 60
+        assert resource["last_run_at"].endswith("Z")
+    assert {resource["name"]: resource["rows"] for resource in portal["resources"]}["tasks"] == 12
+
+
+def test_status_of_nothing(stage: Stage):
+    assert stage.json("status", "--json")["portals"] == []
+    assert "b24sync connect" in stage.invoke("status").stdout
+
+
+def test_a_failed_run_does_not_make_the_mirror_fresh(connected: Stage):
+    connected.json("sync", "--json")
+    connected.portal.faults.add("portal_deleted", times=9)
+    connected.invoke("sync")
+    (portal,) = connected.json("status", "--json")["portals"]
+
+    assert {resource["last_status"] for resource in portal["resources"]} == {"failed"}
+    assert all(resource["fresh_seconds"] is not None for resource in portal["resources"])
+
+
+def test_status_for_people_is_a_table_on_stdout(connected: Stage):
+    connected.json("sync", "--json")
+    result = connected.invoke("status")
+
+    assert result.exit_code == 0
+    for word in (connected.portal.domain, "tasks", "12", "(primary)", "180 d left", "schema"):
+        assert word in result.stdout
+
+
+def test_a_portal_is_listed_paused_resumed_and_removed(connected: Stage):
+    domain = connected.portal.domain
+    assert domain in connected.invoke("portals").stdout
+    assert connected.invoke("portals", "pause", domain).exit_code == 0
+    assert "paused by an operator" in connected.invoke("portals").stdout
+    assert connected.invoke("portals", "resume", "1").exit_code == 0
+    assert "active" in connected.invoke("portals").stdout
+    assert connected.invoke("portals", "remove", domain, stdin="n\n").exit_code == 1
+    assert connected.rows()["portals"] == 1
+    assert connected.invoke("portals", "remove", domain, stdin="y\n").exit_code == 0
+    assert connected.rows() == {}
+
+
+def test_methods_come_one_a_line(connected: Stage):
+    lines = connected.invoke("methods", connected.portal.domain).stdout.splitlines()
+
+    assert "profile" in lines
+    assert "task.planner.getlist" in lines
+
+
+def test_methods_are_asked_for_again_where_the_full_list_is_refused(connected: Stage):
+    connected.portal.faults.add("wrong_shape", method="methods", body={"error": "ACCESS_DENIED"}, status=403)
+
+    assert "profile" in connected.invoke("methods", "1").stdout.splitlines()
+
+
+def test_call_prints_result_and_time_as_they_came(connected: Stage):
+    answer = connected.json("call", "1", "tasks.task.list", "-p", "filter[>ID]=0", "-p", 'select=["ID"]', "--json")
+
+    assert list(answer) == ["result", "time"]
+    assert [set(task) for task in answer["result"]["tasks"]] == [{"id", "group"}] * 12
+    assert {"start", "finish", "duration", "processing", "date_start", "date_finish"} <= set(answer["time"])
+
+
+def test_call_shows_people_letters(connected: Stage):
+    connected.portal.update_user(connected.portal.admin_id, name="Анна 🎉")
+    result = connected.invoke("call", "1", "profile")
+
+    assert "Анна 🎉" in result.stdout
+    assert json.loads(result.stdout)["ID"] == str(connected.portal.admin_id)
+
+
+def test_call_tells_what_the_portal_refused(connected: Stage):
+    result = connected.invoke("call", "1", "no.such.method")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "ERROR_METHOD_NOT_FOUND" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["../profile"], ["a/b"], ["profile", "-p", "x"], ["profile", "-p", "=1"]])
+def test_call_refuses_what_is_no_call(connected: Stage, arguments: list[str]):
+    assert connected.invoke("call", "1", *arguments).exit_code == 2
+
+
+def test_a_healthy_installation_has_no_problem(connected: Stage):
+    result = connected.invoke("doctor")
+
+    assert result.exit_code == 0, result.output
+    assert "problem" not in result.stdout
+    for word in (
+        "settings",
+        "key file",
+        "revision",
+        "clock",
+        "portal answers",
+        "scopes",
+        "an administrator",
+        "days old",
+    ):
+        assert word in result.stdout
+
+
+def test_a_doctor_without_portals_says_what_to_do(stage: Stage):
+    result = stage.invoke("doctor")
+
+    assert result.exit_code == 0
+    assert "note    no portal is connected" in result.stdout
+
+
+def test_the_doctor_names_each_trouble_and_its_cure(connected: Stage):
+    portal = connected.portal
+    portal.set_admin(portal.admin_id, admin=False)
+    portal.scope = "task,user"
+    (connected.folder / "encryption.key").chmod(0o644)
+    connected.connect()
+    result = connected.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert "chmod 600" in result.stdout
+    assert "the scope calendar is missing, so no calendars: add it" in result.stdout
+    assert "note    " in result.stdout
+    assert "no administrator" in result.stdout
+
+
+def test_the_doctor_finds_a_dead_authorization(connected: Stage):
+    connected.portal.tokens.expire(connected.portal)
+    connected.portal.tokens.revoke(connected.portal)
+    result = connected.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert f"run `b24sync connect {connected.portal.domain}`" in result.stdout
+
+
+def test_the_doctor_finds_a_lost_key(connected: Stage):
+    (connected.folder / "encryption.key").unlink()
+    result = connected.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert "encrypted with another key" in result.stdout
+
+
+def test_keys_are_rotated_and_the_tokens_still_work(connected: Stage):
+    file = connected.folder / "encryption.key"
+    before = file.read_text()
+    result = connected.invoke("keys", "rotate")
+
+    assert result.exit_code == 0
+    assert "1 accounts" in result.stderr
+    new, old = file.read_text().split()
+    assert old == before.strip()
+    assert new not in result.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.write_text(f"{new}\n")  # the old one is not needed any more
+    assert connected.invoke("call", "1", "profile").exit_code == 0
+
+
+def test_the_schema_is_made_looked_at_and_compared(stage: Stage):
+    (stage.folder / "b24sync.db").unlink()
+    current = stage.invoke("db", "current")
+    assert (current.exit_code, current.stdout) == (0, "")
+    assert stage.invoke("db", "check").exit_code == 1
+    assert stage.invoke("db", "upgrade").exit_code == 0
+    assert stage.invoke("db", "current").stdout.strip() == stage.json("status", "--json")["schema"]
+    assert stage.invoke("db", "check").exit_code == 0
+
+
+def test_a_schema_from_the_future_exits_2(stage: Stage):
+    with stage.wiring() as wiring, wiring.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    result = stage.invoke("status")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("b24sync: the database is ahead of this program")
+
+
+def test_all_problems_of_the_settings_come_at_once(stage: Stage):
+    stage.environ |= {"B24SYNC_SYNC_INTERVAL": "soon", "B24SYNC_CLIENT_SECRET": "", "B24SYNC_CALENDARS": "yours"}
+    result = stage.invoke("status")
+
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("b24sync: B24SYNC_") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("postgresql://mirror:s3cret@127.0.0.1:1/mirror", 1),
+        ("mysql://mirror:s3cret@127.0.0.1:1/mirror", 1),
+        ("sqlite:////proc/nowhere/b24sync.db", 2),
+        ("oracle://mirror:s3cret@127.0.0.1/mirror", 2),
+    ],
+)
+def test_a_database_that_is_not_there_is_one_sentence(stage: Stage, url: str, code: int):
+    stage.environ["DATABASE_URL"] = url
+    result = stage.invoke("status")
+
+    assert result.exit_code == code
+    assert result.stderr.startswith("b24sync: ")
+    assert result.stderr.count("\n") == 1
+    assert "s3cret" not in result.output
+
+
+def test_a_file_that_is_no_database_is_one_sentence(stage: Stage):
+    (stage.folder / "b24sync.db").write_bytes(b"this is no database" * 100)
+    result = stage.invoke("status")
+
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_version(stage: Stage):
+    assert stage.invoke("--version").stdout.startswith("b24sync, version ")
+
+
+def test_an_unknown_command_is_wrong_usage(stage: Stage):
+    assert stage.invoke("snyc").exit_code == 2
