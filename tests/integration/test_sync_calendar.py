@@ -22,8 +22,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture
 def mirror(stage: Stage) -> Mirror:
-    """A portal of few tasks whose calendars were all read once."""
-    mirror = stage.mirror(tasks=20, events=40, calendars=ALL_CALENDARS)
+    """A portal whose calendars were all read once; each group has a task, for by these groups are known."""
+    mirror = stage.mirror(tasks=60, events=40, groups=2, calendars=ALL_CALENDARS)
     assert statuses(mirror.sync()) == OK
     return mirror
 

@@ -1,0 +1,168 @@
+"""Celery's face: the jobs as functions, and what they do with failures. No broker but the one in memory."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.exceptions import Retry
+from sqlalchemy import select, update
+
+from worker.celery import create_app
+from worker.config import Settings
+from worker.emulator import Emulator, Portal, PortalSpec
+from worker.schedule import MAINTAIN, RENEW, SYNC, TICK
+from worker.storage.models import OAuthToken, SyncCursor, SyncRun
+from worker.wiring import Wiring
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def portal(emulator: Emulator) -> Portal:
+    return emulator.add_portal(PortalSpec(tasks=10, events=4, users=3, limits=False))
+
+
+@pytest.fixture
+def app(emulator: Emulator, portal: Portal, tmp_path: Path) -> Iterator[Celery]:
+    settings = Settings.load(
+        {
+            "B24SYNC_DATA_DIR": str(tmp_path),
+            "B24SYNC_OAUTH_URL": emulator.auth_url,
+            "B24SYNC_CLIENT_ID": portal.client_id,
+            "B24SYNC_CLIENT_SECRET": portal.client_secret,
+        }
+    )
+    wiring = Wiring(settings)
+    wiring.connector.with_tokens(portal.issue_tokens(portal.admin_id))
+    app = create_app(wiring)
+    app.loader.import_default_modules()
+    yield app
+    wiring.close()
+    app.close()
+
+
+def run(app: Celery, name: str, *args: int, retries: int = 0) -> None:
+    """Run a job's function as a worker would, without a broker for the job itself."""
+    job = app.tasks[name]
+    job.push_request(
+        id="job", args=args, kwargs={}, retries=retries, called_directly=False, is_eager=False, delivery_info={}
+    )
+    try:
+        job.run(*args)
+    finally:
+        job.pop_request()
+
+
+def rows(app: Celery, model: type[Any]) -> list[Any]:
+    with app.wiring.ready_database.read() as session:
+        return list(session.scalars(select(model)))
+
+
+def messages(app: Celery) -> list[Any]:
+    """What waits in the queue; read, not run."""
+    found = []
+    with app.connection_for_read() as connection, connection.SimpleQueue(app.conf.task_default_queue) as queue:
+        while queue.qsize():
+            message = queue.get_nowait()
+            found.append((message.headers["task"], message.payload[0]))
+            message.ack()
+    return found
+
+
+def test_tick_sends_one_job_for_a_portal_that_is_due(app: Celery):
+    """And none the second time: the portal is claimed until the message expires."""
+    run(app, TICK)
+    run(app, TICK)
+
+    assert messages(app) == [(SYNC, [1])]
+
+
+def test_sync_job_mirrors_its_portal(app: Celery):
+    """One job, one run row for each resource."""
+    run(app, SYNC, 1)
+
+    assert sorted((one.resource, one.status) for one in rows(app, SyncRun)) == [
+        ("calendar", "ok"),
+        ("planner", "ok"),
+        ("tasks", "ok"),
+        ("users", "ok"),
+    ]
+
+
+def test_job_run_twice_reads_once(app: Celery):
+    """A redelivered message finds nothing due."""
+    run(app, SYNC, 1)
+    run(app, SYNC, 1)
+
+    assert len(rows(app, SyncRun)) == 4
+
+
+@pytest.mark.parametrize("kind", ["expired_token", "rate_limit"])
+def test_trouble_that_survives_the_run_repeats_the_job_later(app: Celery, portal: Portal, kind: str):
+    """A token rejected again after its refresh, or a portal that stays busy: not before 5 seconds."""
+    app.wiring.stop.set()  # pauses end at once; the turn itself must not be stopped
+    app.wiring.sync._stopping = lambda: False
+    portal.faults.add(kind, times=50)
+
+    with pytest.raises(Retry) as retry:
+        run(app, SYNC, 1)
+
+    assert retry.value.when >= 5
+    due = {cursor.next_run_at for cursor in rows(app, SyncCursor)}
+    assert min(due) >= app.wiring.clock.now() + timedelta(seconds=retry.value.when - 5)
+    portal.faults.clear()
+
+
+def test_a_job_is_not_repeated_for_ever(app: Celery, portal: Portal):
+    """After the last attempt the portal waits for its interval."""
+    app.wiring.stop.set()
+    app.wiring.sync._stopping = lambda: False
+    portal.faults.add("expired_token", times=50)
+
+    run(app, SYNC, 1, retries=10)
+
+    assert {one.status for one in rows(app, SyncRun)} == {"failed"}
+    portal.faults.clear()
+
+
+def test_one_rejected_token_costs_one_refresh_and_no_failure(app: Celery, portal: Portal):
+    """`expired_token` once: one refresh, the same call again."""
+    portal.faults.add("expired_token", times=1)
+
+    run(app, SYNC, 1)
+
+    assert {one.status for one in rows(app, SyncRun)} == {"ok"}
+    assert sum(one.refreshes for one in rows(app, SyncRun)) == 1
+
+
+def test_renewal_job_leaves_a_fresh_token_alone(app: Celery):
+    """Nothing is renewed on a bare timer."""
+    run(app, RENEW)
+
+    assert [token.version for token in rows(app, OAuthToken)] == [1]
+
+
+def test_renewal_job_renews_a_token_that_the_next_run_would_meet_expired(app: Celery):
+    """Once: the second tick finds it fresh."""
+    with app.wiring.ready_database.write() as session:
+        session.execute(update(OAuthToken).values(access_expires_at=app.wiring.clock.now() + timedelta(seconds=30)))
+    run(app, RENEW)
+    run(app, RENEW)
+
+    assert [token.version for token in rows(app, OAuthToken)] == [2]
+
+
+def test_maintenance_runs_on_an_empty_and_on_a_used_database(app: Celery):
+    """It loses no recent run."""
+    run(app, MAINTAIN)
+    run(app, SYNC, 1)
+    run(app, MAINTAIN)
+
+    assert len(rows(app, SyncRun)) == 4
