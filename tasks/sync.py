@@ -1,5 +1,7 @@
 """Jobs that keep the mirror fresh."""
 
+from collections import deque
+
 from celery import Task as Job
 from celery import shared_task
 
@@ -10,8 +12,13 @@ from worker.schedule import SYNC, TICK
 def tick(self: Job) -> None:
     """Claim portals that are due and send a job for each. Two beats claim no portal twice."""
     wiring = self.app.wiring
-    for portal_id in wiring.claim_due():
-        sync_portal.apply_async((portal_id,), expires=wiring.message_life)
+    claimed = deque(wiring.claim_due())
+    try:
+        while claimed:
+            sync_portal.apply_async((claimed[0],), expires=wiring.message_life)
+            claimed.popleft()
+    finally:
+        wiring.unclaim(claimed)  # the broker did not take them: the next tick tries again
 
 
 @shared_task(bind=True, name=SYNC, max_retries=None)

@@ -17,7 +17,7 @@ from worker.bitrix24.oauth import TokenAnswer, TokenServer, authorize_url, read_
 from worker.clock import Clock
 from worker.config import is_loopback
 from worker.errors import B24SyncError, CallRefused, NeedsReauth, PortalError, TransientError, UsageError
-from worker.resources.viewer import is_admin, viewer_from_profile
+from worker.resources.viewer import is_admin, profile_call, viewer_from_profile
 from worker.storage import logins, portals
 from worker.storage.connections import register_account
 from worker.storage.session import Database
@@ -217,7 +217,7 @@ class Connector:
     def _identify(self, auth: Auth) -> Identity:
         """Ask the portal who the account is. Raises ConnectError with the cure."""
         domain = urlsplit(auth.rest_url).netloc
-        profile, scope, info = Call("profile", "profile"), Call("scope", "scope"), Call("info", "app.info")
+        profile, scope, info = profile_call("profile"), Call("scope", "scope"), Call("info", "app.info")
         try:
             answers = self._client_for(auth).batch([profile, scope, info])
             read = answers.get(profile)

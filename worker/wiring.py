@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Collection
 from datetime import timedelta
 from functools import cached_property, partial
 
@@ -147,6 +148,12 @@ class Wiring:
                 enqueued_for=timedelta(seconds=self.message_life),
                 limit=CLAIMED_AT_ONCE,
             )
+
+    def unclaim(self, portal_ids: Collection[int]) -> None:
+        """Undo claims whose messages could not be sent."""
+        if portal_ids:
+            with self.ready_database.write() as session:
+                leases.unclaim(session, portal_ids)
 
     def renew_tokens(self) -> list[int]:
         """Renew the pairs that `should_renew` names; returns their accounts. One account's trouble is not another's."""

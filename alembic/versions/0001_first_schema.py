@@ -59,7 +59,6 @@ TABLES = (
     "sync_cursors",
     "sync_runs",
     "rejected_records",
-    "portal_events",
     "request_budgets",
     "closed_methods",
 )
@@ -108,19 +107,6 @@ def _create_access() -> None:
             comment="active, paused (by an operator) or closed (the portal serves us no more)",
         ),
         sa.Column("status_reason", TEXT, nullable=True, comment="Why it is paused or closed"),
-        sa.Column(
-            "server_offset_seconds",
-            sa.Integer(),
-            nullable=True,
-            comment="UTC offset of the portal's server when last seen",
-        ),
-        sa.Column(
-            "application_token_hash",
-            sa.String(length=64),
-            nullable=True,
-            comment="SHA-256 of the token by which events of this portal are known",
-        ),
-        sa.Column("findings", TEXT, nullable=True, comment="What was probed about this portal, JSON"),
         sa.Column("created_at", UTC_TIME, nullable=False, comment="When it was first connected"),
         sa.Column(
             "next_run_at",
@@ -578,20 +564,6 @@ def _create_bookkeeping() -> None:
         **OPTIONS,
     )
     op.create_index("ix_rejected_records_first_seen_at", "rejected_records", ["first_seen_at"])
-    op.create_table(
-        "portal_events",
-        sa.Column("id", KEY, nullable=False, comment="Our number of the event, in order of arrival"),
-        sa.Column("portal_id", sa.BigInteger(), nullable=False, comment="The portal: portals.id"),
-        sa.Column("resource", sa.String(length=32), nullable=False, comment="tasks, calendar, planner or users"),
-        sa.Column("event", sa.String(length=191), nullable=False, comment="The event's name, such as ONTASKUPDATE"),
-        sa.Column("record_id", sa.BigInteger(), nullable=False, comment="The record it speaks of"),
-        sa.Column("received_at", UTC_TIME, nullable=False, comment="When it came (our clock)"),
-        sa.ForeignKeyConstraint(["portal_id"], ["portals.id"], name="fk_portal_events_portal_id", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name="pk_portal_events"),
-        comment="Events received and not yet worked off",
-        **OPTIONS,
-    )
-    op.create_index("ix_portal_events_portal_id_id", "portal_events", ["portal_id", "id"])
     op.create_table(
         "request_budgets",
         sa.Column("portal_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="The portal: portals.id"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.exceptions import Retry
+from kombu.exceptions import OperationalError
 from sqlalchemy import select, update
 
 from worker.celery import create_app
@@ -79,6 +80,21 @@ def messages(app: Celery) -> list[Any]:
 def test_tick_sends_one_job_for_a_portal_that_is_due(app: Celery):
     """And none the second time: the portal is claimed until the message expires."""
     run(app, TICK)
+    run(app, TICK)
+
+    assert messages(app) == [(SYNC, [1])]
+
+
+def test_portal_whose_message_could_not_be_sent_is_due_at_the_next_tick(app: Celery, monkeypatch: pytest.MonkeyPatch):
+    """A broker that is down costs one tick, not one interval."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OperationalError("the broker is down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.tasks[SYNC], "apply_async", refuse)
+        with pytest.raises(OperationalError):
+            run(app, TICK)
     run(app, TICK)
 
     assert messages(app) == [(SYNC, [1])]

@@ -73,9 +73,11 @@ def test_a_full_bucket_is_full_for_all(budget: SqlBudgetStore, portal_id: int, c
     assert budget.reserve(portal_id, 0, now=clock.now(), patience=60) == pytest.approx(10.0)
 
 
-def test_an_enterprise_portal_has_more(budget: SqlBudgetStore, portal_id: int, clock: FakeClock):
+def test_an_enterprise_portal_has_more(database: Database, budget: SqlBudgetStore, portal_id: int, clock: FakeClock):
     """The rate is the portal's."""
-    budget.set_rate(portal_id, per_second=5, burst=250)
+    with database.write() as session:
+        bucket = session.get_one(RequestBudget, portal_id)
+        bucket.per_second, bucket.burst = 5, 250
 
     assert budget.reserve(portal_id, 250, now=clock.now(), patience=0) == 0.0
     assert budget.reserve(portal_id, 5, now=clock.now(), patience=9) == pytest.approx(1.0)

@@ -1,15 +1,13 @@
 """One row per portal and one per account, however often and from wherever they come."""
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 from sqlalchemy import func, select
 
 from tests.conftest import FakeClock
 from tests.integration.conftest import connect
-from worker.storage import events, portals, rejected
+from worker.storage import portals, rejected, runs
 from worker.storage.models import Account, Base, OAuthToken, Portal, RequestBudget, Task
 from worker.storage.session import Database
 from worker.storage.upsert import upsert
@@ -167,34 +165,18 @@ def test_state_of_portals_and_accounts(database: Database, account: Account, clo
     with database.write() as session:
         assert portals.set_portal_status(session, portal_id, "paused", "why")
         assert portals.move_portal(session, portal_id, "https://Two.example/rest/", "https://two.example/rest/")
-        assert portals.set_server_offset(session, portal_id, 10800)
-        assert portals.save_findings(session, portal_id, {"start=-1": True, "ü": [1]})
-        assert portals.set_application_token(session, portal_id, "t0ken")
         assert portals.save_profile(session, account.id, is_admin=False, time_zone="Asia/Tokyo", now=clock.now())
         assert portals.save_scope(session, account.id, "task,user")
-        assert not portals.run_soon(session, portal_id + 1)
-        assert portals.count_portals(session) == {"paused": 1}
+        assert not portals.set_portal_status(session, portal_id + 1, "paused")
     with database.read() as session:
         portal = portals.get_portal(session, portal_id)
         assert portal is not None
         assert (portal.status, portal.status_reason, portal.domain) == ("paused", "why", "two.example")
-        assert (portal.rest_url, portal.server_offset_seconds) == ("https://two.example/rest/", 10800)
-        assert portals.load_findings(session, portal_id) == {"start=-1": True, "ü": [1]}
-        assert portals.application_token_matches(portal, "t0ken")
-        assert not portals.application_token_matches(portal, "")
+        assert portal.rest_url == "https://two.example/rest/"
         seen = portals.get_account(session, account.id)
         assert seen is not None
         assert (seen.is_admin, seen.time_zone, seen.scope) == (False, "Asia/Tokyo", "task,user")
         assert seen.profile_read_at == clock.now()
-
-
-def test_a_portal_without_an_application_token_matches_none(database: Database, portal_id: int):
-    """No token on record is no token that fits."""
-    with database.read() as session:
-        portal = portals.get_portal(session, portal_id)
-        assert portal is not None
-        assert not portals.application_token_matches(portal, "")
-        assert portals.load_findings(session, portal_id) == {}
 
 
 def test_a_removed_portal_leaves_nothing(database: Database, account: Account, clock: FakeClock):
@@ -206,7 +188,8 @@ def test_a_removed_portal_leaves_nothing(database: Database, account: Account, c
             row = {"task_id": 1, "raw": "{}", "content_hash": "0" * 32}
             upsert(session, Task.__table__, [row], portal_id=portal_id, now=now)
             rejected.put_rejected(session, portal_id, "tasks", "2", payload="{}", reason="why", now=now)
-            events.add_event(session, portal_id, resource="tasks", event="E", record_id=1, received_at=now)
+            report = {"portal_id": portal_id, "resource": "tasks", "mode": "full", "status": "ok"}
+            runs.add_run(session, {**report, "started_at": now, "finished_at": now})
             session.add(OAuthToken(account_id=account_id, **secret(clock)))
     with database.write() as session:
         assert portals.remove_portal(session, account.portal_id)
@@ -221,14 +204,11 @@ def test_a_removed_portal_leaves_nothing(database: Database, account: Account, c
             assert session.scalar(select(func.count()).select_from(model)) == 1, model
 
 
-@pytest.mark.parametrize("act", [portals.run_soon, lambda s, p: portals.set_portal_status(s, p, "active")])
-def test_a_portal_that_is_wanted_is_due_at_once(
-    database: Database, portal_id: int, clock: FakeClock, act: Callable[..., bool]
-):
-    """An event or a resume does not wait for the interval."""
+def test_a_resumed_portal_is_due_at_once(database: Database, portal_id: int, clock: FakeClock):
+    """It does not wait for the interval."""
     with database.write() as session:
         session.get_one(Portal, portal_id).next_run_at = clock.now()
     with database.write() as session:
-        assert act(session, portal_id)
+        assert portals.set_portal_status(session, portal_id, "active")
 
     assert rows_of(database, Portal)[0].next_run_at is None

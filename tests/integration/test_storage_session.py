@@ -30,7 +30,7 @@ database = Database(sys.argv[1])
 for _ in range(int(sys.argv[2])):
     with database.write() as session:
         portal = session.scalars(select(Portal).with_for_update()).one()
-        portal.server_offset_seconds += 1
+        portal.fence += 1
 database.dispose()
 """
 
@@ -94,7 +94,7 @@ def test_no_update_is_lost_between_processes(new_database: Callable[[], Database
     migrate.upgrade(database)
     with database.write() as session:
         number = connect(session, clock.now()).portal_id
-        session.get_one(Portal, number).server_offset_seconds = 0
+        session.get_one(Portal, number).fence = 0
     url = database.url.render_as_string(hide_password=False)
     processes = [
         subprocess.Popen([sys.executable, "-c", COUNT_UP, url, "25"], env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -103,7 +103,7 @@ def test_no_update_is_lost_between_processes(new_database: Callable[[], Database
 
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     with database.read() as session:
-        assert session.scalars(select(Portal.server_offset_seconds)).one() == 100
+        assert session.scalars(select(Portal.fence)).one() == 100
 
 
 def test_a_forked_child_leaves_the_parents_connections_alone(database: Database, portal_id: int):

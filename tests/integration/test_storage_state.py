@@ -1,4 +1,4 @@
-"""Cursors, runs, rejected records, logins and events: what is put is what is found."""
+"""Cursors, runs, rejected records and logins: what is put is what is found."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from tests.conftest import FakeClock
 from tests.integration.conftest import connect
-from worker.storage import cursors, events, logins, rejected, runs
+from worker.storage import cursors, logins, rejected, runs
 from worker.storage.cursors import Cursor
 from worker.storage.models import PendingLogin, SyncRun
 from worker.storage.session import Database
@@ -65,10 +65,11 @@ def test_a_report_is_kept_as_a_run(database: Database, portal_id: int, clock: Fa
         clock.advance(1)
         second = runs.add_run(session, run(portal_id, clock, resource="users"))
     with database.read() as session:
-        assert [one.id for one in runs.recent_runs(session)] == [second, first]
-        assert [one.id for one in runs.recent_runs(session, limit=1)] == [second]
-        assert runs.recent_runs(session, portal_id=portal_id + 1) == []
-        (tasks,) = runs.recent_runs(session, portal_id=portal_id, resource="tasks")
+        tasks, users = session.scalars(select(SyncRun).order_by(SyncRun.started_at))
+        assert [(one.id, one.portal_id, one.resource) for one in (tasks, users)] == [
+            (first, portal_id, "tasks"),
+            (second, portal_id, "users"),
+        ]
         figures = (tasks.inserted, tasks.updated, tasks.calls, tasks.seconds, tasks.error, tasks.folded)
         assert figures == (3, 0, 2, 0.5, "é", 1)
 
@@ -101,7 +102,7 @@ def test_a_late_quiet_run_joins_the_folded_row(database: Database, portal_id: in
         runs.fold_quiet_runs(session, clock.now() + 3 * HOUR)
         runs.add_run(session, run(portal_id, clock))
         runs.fold_quiet_runs(session, clock.now() + 3 * HOUR)
-        (only,) = runs.recent_runs(session)
+        only = session.scalars(select(SyncRun)).one()
         assert (only.folded, only.calls) == (3, 6)
 
 
@@ -127,7 +128,7 @@ def test_old_runs_go(database: Database, portal_id: int, clock: FakeClock):
         kept = runs.add_run(session, run(portal_id, clock))
 
         assert runs.delete_old_runs(session, clock.now() + timedelta(days=29, hours=1)) == 1
-        assert [one.id for one in runs.recent_runs(session)] == [kept]
+        assert session.scalars(select(SyncRun.id)).all() == [kept]
 
 
 def test_a_rejected_record_counts_its_attempts(database: Database, portal_id: int, clock: FakeClock):
@@ -157,7 +158,7 @@ def test_what_a_database_refuses_is_kept_in_part(database: Database, portal_id: 
     with database.write() as session:
         (kept,) = rejected.list_rejected(session, portal_id)
         assert (kept.record_key, kept.payload, kept.reason, kept.attempts) == (mended, mended, mended, 2)
-        assert runs.recent_runs(session)[0].error == mended
+        assert session.scalars(select(SyncRun.error)).one() == mended
         assert rejected.remove_rejected(session, portal_id, "tasks", [bad]) == 1
 
 
@@ -217,19 +218,3 @@ def test_a_login_is_good_for_ten_minutes(database: Database, clock: FakeClock, l
         assert (logins.claim_login(session, "s", now=clock.now()) is not None) is good
         assert logins.prune_logins(session, clock.now()) == 0
         assert logins.prune_logins(session, clock.now() + timedelta(days=1)) == 1
-
-
-def test_events_wait_in_their_order(database: Database, portal_id: int, clock: FakeClock):
-    """Until they are worked off."""
-    with database.write() as session:
-        for number in (5, 3, 5):
-            events.add_event(
-                session, portal_id, resource="tasks", event="ONTASKUPDATE", record_id=number, received_at=clock.now()
-            )
-    with database.write() as session:
-        waiting = events.list_events(session, portal_id)
-        assert [event.record_id for event in waiting] == [5, 3, 5]
-        assert events.list_events(session, portal_id + 1) == []
-        assert events.remove_events(session, portal_id + 1, [event.id for event in waiting]) == 0
-        assert events.remove_events(session, portal_id, [event.id for event in waiting[:2]]) == 2
-        assert [event.id for event in events.list_events(session, portal_id)] == [waiting[2].id]

@@ -8,13 +8,16 @@ import pytest
 from tests.integration.mirror import OK, Mirror, Stage, statuses
 from worker.errors import LeaseLost
 from worker.storage import leases
+from worker.sync import engine
 from worker.sync.plan import Bookmark
 from worker.sync.portal import Wish
 from worker.sync.report import Mode
 
-TASKS = 300
-BATCHES = 4
-"""Of a first run: one of lists, one for the rest of a batch, and the masters of series in between."""
+TASKS = 450
+CALLS = 3
+"""In a batch, instead of 50: so a small portal takes many."""
+BATCHES = 8
+"""Of a first run, then."""
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +26,26 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stage
 
 
-def narrow(mirror: Mirror) -> None:
-    """IDs so far apart that a probe cannot guess; nothing else needs preparing."""
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH_CALLS", CALLS)
+
+
+@pytest.fixture
+def mirror(stage: Stage) -> Mirror:
+    return stage.mirror(tasks=TASKS, events=8, users=5, calendars="mine")
+
+
+def test_a_first_run_takes_as_many_batches_as_this_file_cuts(mirror: Mirror):
+    """Else the other tests would prove less than they say."""
     mirror.portal.requests.reset()
+    assert statuses(mirror.sync()) == OK
+    assert mirror.portal.requests.http == BATCHES
 
 
 @pytest.mark.parametrize("batches", range(1, BATCHES))
-def test_a_run_stopped_between_two_batches_goes_on_from_its_bookmark(stage: Stage, batches: int):
+def test_a_run_stopped_between_two_batches_goes_on_from_its_bookmark(mirror: Mirror, batches: int):
     """The stop is told as incomplete, due at once; the next run reads only the rest and then all is there."""
-    mirror = stage.mirror(tasks=4_000 if batches > 1 else TASKS, events=20, users=5)
     reports = mirror.sync(stop_after=batches)
 
     assert str(reports["tasks"].status) == "incomplete"
@@ -39,42 +53,41 @@ def test_a_run_stopped_between_two_batches_goes_on_from_its_bookmark(stage: Stag
     assert (cursor.cursor_at, cursor.next_run_at) == (None, mirror.clock.now())
     held = mirror.ids("tasks")
     bookmark = Bookmark.load(cursor.bookmark)
-    assert bookmark is not None
-    assert bookmark.last_id == max(held, default=0)
+    assert (bookmark.last_id if bookmark else 0) == max(held, default=0)
 
     mirror.portal.requests.reset()
     assert statuses(mirror.sync()) == OK
-    assert mirror.portal.requests.calls["tasks.task.list"] <= (len(mirror.ids("tasks")) - len(held)) // 50 + 3
+    assert mirror.portal.requests.calls["tasks.task.list"] <= (TASKS - len(held)) // 50 + 3
     assert mirror.differences() == []
     cursor = mirror.cursor("tasks")
     assert cursor.bookmark is None
-    assert cursor.cursor_at == bookmark.cursor if bookmark.last_id else cursor.cursor_at
+    if bookmark and bookmark.last_id:
+        assert cursor.cursor_at == bookmark.cursor
 
 
-@pytest.mark.parametrize("batch", range(3))
-def test_a_run_whose_account_fails_at_a_batch_loses_nothing(stage: Stage, batch: int):
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_a_run_whose_account_fails_at_a_batch_loses_nothing(mirror: Mirror, batch: int):
     """No answer after all retries ends everything that is not done yet; the cursor stays where it was."""
-    mirror = stage.mirror(tasks=4_000, events=20, users=5)
     mirror.portal.faults.add("html", times=4, after=batch, status=502)
     reports = mirror.sync()
 
     assert str(reports["tasks"].status) == "failed"
     assert mirror.cursor("tasks").cursor_at is None
+    assert mirror.cursor("calendar").last_status == str(reports["calendar"].status)
     assert not [row for row in mirror.rows("tasks", deleted=True) if row["deleted_at"]]
     mirror.portal.faults.clear()
     assert statuses(mirror.sync()) == OK
     assert mirror.differences() == []
 
 
-def test_a_full_reading_stitched_from_two_runs_deletes_nothing(stage: Stage):
+def test_a_full_reading_stitched_from_two_runs_deletes_nothing(mirror: Mirror):
     """What vanished between its halves was never looked for; the reconciliation that follows finds it."""
-    mirror = stage.mirror(tasks=4_000, events=5, users=5)
     mirror.sync()
     mirror.clock.advance(8 * 86_400)  # the weekly full reading is due
     mirror.connect(mirror.portal.admin_id)
     early, late = mirror.portal.world.task_ids[3], mirror.portal.world.task_ids[-3]
 
-    reports = mirror.sync(stop_after=2)
+    reports = mirror.sync(stop_after=3, resources=["tasks"])
     assert (reports["tasks"].mode, str(reports["tasks"].status)) == (Mode.FULL, "incomplete")
     mirror.portal.delete_task(early)
     mirror.portal.delete_task(late)
@@ -88,11 +101,10 @@ def test_a_full_reading_stitched_from_two_runs_deletes_nothing(stage: Stage):
     assert mirror.differences() == []
 
 
-def test_changes_behind_the_bookmark_of_a_cut_run_are_found_by_the_next_one(stage: Stage):
+def test_changes_behind_the_bookmark_of_a_cut_run_are_found_by_the_next_one(mirror: Mirror):
     """The cursor that a stitched run earns is that of its first page."""
-    mirror = stage.mirror(tasks=4_000, events=5, users=5)
-    mirror.sync(stop_after=2)
-    assert 0 < len(mirror.ids("tasks")) < 4_000
+    mirror.sync(stop_after=3, resources=["tasks"])
+    assert 0 < len(mirror.ids("tasks")) < TASKS
     mirror.clock.advance(7_200)
     mirror.portal.update_task(mirror.portal.world.task_ids[0], title="Changed meanwhile")
     mirror.sync()
@@ -102,30 +114,28 @@ def test_changes_behind_the_bookmark_of_a_cut_run_are_found_by_the_next_one(stag
     assert mirror.differences() == []
 
 
-def test_an_incremental_run_resumes_too(stage: Stage):
+def test_an_incremental_run_resumes_too(mirror: Mirror):
     """Many rows changed: the bookmark remembers since when."""
-    mirror = stage.mirror(tasks=4_000, events=5, users=5)
     mirror.sync()
     mirror.clock.advance(3_600)
-    for task_id in mirror.portal.world.task_ids[:3_500]:
+    for task_id in mirror.portal.world.task_ids[:250]:
         mirror.portal.update_task(task_id, priority=2)
     before = mirror.cursor("tasks").cursor_at
-    reports = mirror.sync(stop_after=2)
+    reports = mirror.sync(stop_after=2, resources=["tasks"])
     assert (reports["tasks"].mode, str(reports["tasks"].status)) == (Mode.INCREMENTAL, "incomplete")
     assert mirror.cursor("tasks").cursor_at == before
 
     done = reports["tasks"].updated
-    assert 0 < done < 3_500
+    assert 0 < done < 250
     mirror.clock.advance(3_600)
     reports = mirror.sync()
-    assert reports["tasks"].updated == 3_500 - done
+    assert reports["tasks"].updated == 250 - done
     assert mirror.differences() == []
 
 
-@pytest.mark.parametrize("batches", [1, 2])
-def test_a_lease_lost_in_the_middle_commits_no_further_row(stage: Stage, batches: int):
+@pytest.mark.parametrize("batches", range(1, BATCHES))
+def test_a_lease_lost_in_the_middle_commits_no_further_row(mirror: Mirror, batches: int):
     """Another process took over: nothing more is written, not even a report; the new owner goes on."""
-    mirror = stage.mirror(tasks=4_000, events=5, users=5)
     written: list[int] = []
 
     def taken_over() -> bool:
@@ -148,24 +158,21 @@ def test_a_lease_lost_in_the_middle_commits_no_further_row(stage: Stage, batches
     assert mirror.differences() == []
 
 
-def test_a_lease_that_ran_out_while_the_portal_was_silent_commits_nothing(stage: Stage):
+def test_a_lease_that_ran_out_while_the_portal_was_silent_commits_nothing(mirror: Mirror):
     """Though nobody took it: the process cannot know."""
-    mirror = stage.mirror(tasks=50)
 
     def slept() -> bool:
-        if mirror.portal.requests.http:
+        if mirror.portal.requests.http == 3:
             mirror.clock.advance(61)
         return False
 
     mirror.portal.requests.reset()
-    mirror.portal.faults.add("sub_error", method="profile", code="QUERY_LIMIT_EXCEEDED")
     with pytest.raises(LeaseLost):
         mirror.engine(stopping=slept).run(mirror.portal_id, Wish(at_once=True))
 
 
-def test_what_changes_during_a_first_run_is_found_by_the_second(stage: Stage):
+def test_what_changes_during_a_first_run_is_found_by_the_second(mirror: Mirror):
     """The cursor lies before the first page, so a row that was read before it changed is read again."""
-    mirror = stage.mirror(tasks=4_000, events=5, users=5)
     changed: list[int] = []
 
     def meanwhile() -> bool:

@@ -38,7 +38,12 @@ def status(app: App, as_json: bool, watch: bool) -> None:
     if not watch:
         console.print(picture(look(database, now()), now()))
         return
-    with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
+    if not console.is_terminal:  # a pipe gets one picture after another; Live would show it the last one only
+        while True:
+            console.print(picture(look(database, now()), now()))
+            console.file.flush()
+            time.sleep(1)
+    with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             live.update(picture(look(database, now()), now()), refresh=True)
             time.sleep(1)

@@ -55,13 +55,6 @@ class SqlBudgetStore:
             _ensure_bucket(session, portal_id)
             change(session, _set_level(portal_id, now, full))
 
-    def set_rate(self, portal_id: int, *, per_second: float, burst: float) -> None:
-        """The portal's plan allows another rate (Enterprise: 5 a second, 250 at once)."""
-        statement = update(RequestBudget).where(RequestBudget.portal_id == portal_id)
-        with self._db.write() as session:
-            _ensure_bucket(session, portal_id)
-            change(session, statement.values(per_second=per_second, burst=burst))
-
     def close_method(self, portal_id: int, method: str, *, until: datetime) -> None:
         """Nobody calls `method` before `until`. An earlier date never shortens a later one."""
         values = {"portal_id": portal_id, "method": method, "until": until}

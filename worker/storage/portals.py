@@ -3,13 +3,11 @@
 Every function works inside the caller's transaction. What they return stays readable after it.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from worker.storage.models import Account, Base, OAuthToken, Portal
@@ -61,37 +59,6 @@ def move_portal(session: Session, portal_id: int, domain: str, rest_url: str) ->
     return _change_portal(session, portal_id, {"domain": host_of(domain), "rest_url": rest_url})
 
 
-def run_soon(session: Session, portal_id: int) -> bool:
-    """Something happened on the portal: its next run is due at once."""
-    return _change_portal(session, portal_id, {"next_run_at": None})
-
-
-def set_server_offset(session: Session, portal_id: int, seconds: int | None) -> bool:
-    """Note the UTC offset of the portal's server."""
-    return _change_portal(session, portal_id, {"server_offset_seconds": seconds})
-
-
-def load_findings(session: Session, portal_id: int) -> dict[str, Any]:
-    """What was probed about this portal; empty when nothing was."""
-    found = session.scalar(select(Portal.findings).where(Portal.id == portal_id))
-    return dict(json.loads(found)) if found else {}
-
-
-def save_findings(session: Session, portal_id: int, findings: Mapping[str, Any]) -> bool:
-    """Keep what was probed, in place of what was known."""
-    return _change_portal(session, portal_id, {"findings": json.dumps(dict(findings), ensure_ascii=False)})
-
-
-def set_application_token(session: Session, portal_id: int, token: str) -> bool:
-    """Remember the token by which this portal's events are known; only its hash is kept."""
-    return _change_portal(session, portal_id, {"application_token_hash": _sha256(token)})
-
-
-def application_token_matches(portal: Portal, token: str) -> bool:
-    """Whether an event that carries `token` is from this portal. Hashes are compared: their timing tells nothing."""
-    return portal.application_token_hash == _sha256(token)
-
-
 def remove_portal(session: Session, portal_id: int) -> bool:
     """Delete the portal and everything of it. A run that is under way finds its lease lost."""
     # The portal first: whoever writes for it waits for this row or has done so already.
@@ -139,19 +106,9 @@ def save_scope(session: Session, account_id: int, scope: str) -> bool:
     return _change_account(session, account_id, {"scope": scope})
 
 
-def count_portals(session: Session) -> dict[str, int]:
-    """How many portals there are in each status."""
-    rows = session.execute(select(Portal.status, func.count()).group_by(Portal.status))
-    return {status: count for status, count in rows}  # noqa: C416 - dict() would not keep the types
-
-
 def _change_portal(session: Session, portal_id: int, values: Mapping[str, Any]) -> bool:
     return changed_rows(session.execute(update(Portal).where(Portal.id == portal_id).values(**values))) == 1
 
 
 def _change_account(session: Session, account_id: int, values: Mapping[str, Any]) -> bool:
     return changed_rows(session.execute(update(Account).where(Account.id == account_id).values(**values))) == 1
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,6 @@
 """Runs and their figures. An hour's quiet runs become one row: a quiet portal makes hundreds a day."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,18 +56,6 @@ def add_run(session: Session, report: Mapping[str, Any]) -> int:
     session.add(run)
     session.flush()
     return run.id
-
-
-def recent_runs(
-    session: Session, *, portal_id: int | None = None, resource: str | None = None, limit: int = 50
-) -> Sequence[SyncRun]:
-    """The last runs, the newest first."""
-    statement = select(SyncRun).order_by(SyncRun.started_at.desc(), SyncRun.id.desc()).limit(limit)
-    if portal_id is not None:
-        statement = statement.where(SyncRun.portal_id == portal_id)
-    if resource is not None:
-        statement = statement.where(SyncRun.resource == resource)
-    return session.scalars(statement).all()
 
 
 def fold_quiet_runs(session: Session, now: datetime) -> int:

@@ -5,7 +5,7 @@ Rights decide whether a missing row may be believed deleted, so they are never o
 
 from worker.bitrix24.calls import Answer, Answers, Call
 from worker.errors import BadAnswer
-from worker.resources.viewer import is_admin, viewer_from_profile
+from worker.resources.viewer import is_admin, profile_call, viewer_from_profile
 from worker.storage import portals
 from worker.sync.turn import Turn
 
@@ -17,7 +17,7 @@ class AccountPull:
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._profile = Call("profile", "profile")
+        self._profile = profile_call("profile")
         self._scope = Call("scope", "scope")
         self.done = False
 

@@ -104,8 +104,3 @@ def _over(last: datetime | None, now: datetime, interval: timedelta) -> bool:
 def cursor_from(portal_now: datetime) -> datetime:
     """The cursor that a page asked at `portal_now` earns: the portal's clock less the overlap, UTC."""
     return (portal_now - OVERLAP).astimezone(UTC)
-
-
-def next_run(now: datetime, interval: timedelta, retry_after: float | None) -> datetime:
-    """When the resource is due again: after its interval, or later where the portal asked for patience."""
-    return now + max(interval, timedelta(seconds=retry_after or 0))

@@ -5,7 +5,6 @@ from worker.storage.models.agenda import CalendarEvent, CalendarOccurrence, Cale
 from worker.storage.models.base import Base
 from worker.storage.models.bookkeeping import (
     ClosedMethod,
-    PortalEvent,
     RejectedRecord,
     RequestBudget,
     SyncCursor,
@@ -25,7 +24,6 @@ __all__ = [
     "PendingLogin",
     "PlannerTask",
     "Portal",
-    "PortalEvent",
     "RejectedRecord",
     "RequestBudget",
     "SyncCursor",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.storage.columns import BigKey, KeyText, LongText, Sha256, UtcDateTime, Word
@@ -31,13 +31,6 @@ class Portal(Base):
         Word, default="active", comment="active, paused (by an operator) or closed (the portal serves us no more)"
     )
     status_reason: Mapped[str | None] = mapped_column(LongText, comment="Why it is paused or closed")
-    server_offset_seconds: Mapped[int | None] = mapped_column(
-        Integer, comment="UTC offset of the portal's server when last seen"
-    )
-    application_token_hash: Mapped[str | None] = mapped_column(
-        Sha256, comment="SHA-256 of the token by which events of this portal are known"
-    )
-    findings: Mapped[str | None] = mapped_column(LongText, comment="What was probed about this portal, JSON")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="When it was first connected")
     next_run_at: Mapped[datetime | None] = mapped_column(
         UtcDateTime, comment="When the next job is due (the earliest of its resources); NULL: at once"

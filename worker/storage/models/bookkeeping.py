@@ -1,4 +1,4 @@
-"""How the mirror is kept: cursors, runs, rejected records, events and budgets."""
+"""How the mirror is kept: cursors, runs, rejected records and budgets."""
 
 from datetime import datetime
 
@@ -82,22 +82,6 @@ class RejectedRecord(Base):
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="First rejection (our clock)")
     last_tried_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="Last rejection (our clock)")
     attempts: Mapped[int] = mapped_column(Integer, comment="How often it was rejected")
-
-
-class PortalEvent(Base):
-    """Something a portal told us of itself; kept until a run has looked at the record."""
-
-    __tablename__ = "portal_events"
-    __table_args__ = options("Events received and not yet worked off", Index(None, "portal_id", "id"))
-
-    id: Mapped[int] = mapped_column(BigKey, primary_key=True, comment="Our number of the event, in order of arrival")
-    portal_id: Mapped[int] = mapped_column(
-        BigInteger, ForeignKey("portals.id", ondelete="CASCADE"), comment="The portal: portals.id"
-    )
-    resource: Mapped[str] = mapped_column(Word, comment="tasks, calendar, planner or users")
-    event: Mapped[str] = mapped_column(KeyText, comment="The event's name, such as ONTASKUPDATE")
-    record_id: Mapped[int] = mapped_column(BigInteger, comment="The record it speaks of")
-    received_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="When it came (our clock)")
 
 
 class RequestBudget(Base):
