@@ -12,7 +12,7 @@ MASK = "***"
 
 _SECRETS = re.compile(
     r"(?P<webhook>/rest/\d+/)[^/\s\"']+"  # https://portal/rest/7/SECRET/method
-    r"|(?P<name>[\"']?\b(?:auth|access_token|refresh_token|client_secret|application_token|code|AUTH_ID|REFRESH_ID)"
+    r"|(?P<name>[\"']?(?:\b|%5B)(?:auth|access_token|refresh_token|client_secret|application_token|code|AUTH_ID|REFRESH_ID)"
     r"(?:\]|%5D)?[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
     r"|(?P<url>\b[a-z][a-z0-9+]*://[^/\s:@]*:)[^/\s]+(?=@)"  # postgresql://user:PASSWORD@host
 )

@@ -19,7 +19,7 @@ from worker.budget import Unlimited
 from worker.clock import SystemClock
 from worker.config import Settings, tick_period
 from worker.connect import Connector
-from worker.errors import B24SyncError, UsageError
+from worker.errors import B24SyncError, NeedsReauth, UsageError
 from worker.storage import leases, logins, migrate, portals, rejected, runs
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
 from worker.storage.cipher import Cipher, load_or_create_key_file
@@ -234,7 +234,11 @@ class Wiring:
             if server is None:
                 raise UsageError("B24SYNC_CLIENT_ID and B24SYNC_CLIENT_SECRET are needed to renew this portal's token")
             base = portal.rest_url.removesuffix("/").removesuffix("/rest")
-            return server.refresh(token.refresh_token or "", base, portal.oauth_url).grant
+            try:
+                return server.refresh(token.refresh_token or "", base, portal.oauth_url).grant
+            except NeedsReauth as error:
+                error.portal = portal.domain  # the token server says so, but it is the portal that must be connected
+                raise
 
         return ask
 

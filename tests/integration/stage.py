@@ -13,9 +13,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -62,6 +62,7 @@ class Stage:
     folder: Path
     port: int = field(default_factory=free_port)
     environ: dict[str, str] = field(init=False)
+    programs: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         shutil.copy(_migrated(), self.folder / "b24sync.db")
@@ -99,7 +100,19 @@ class Stage:
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """`b24sync` as a program of its own."""
-        return start(*arguments, environ={**self.environ, **more}, folder=self.folder)
+        process = start(*arguments, environ={**self.environ, **more}, folder=self.folder)
+        self.programs.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a failed test has left behind, and leave the emulator as it was."""
+        for process in self.programs:
+            process.kill()
+            with suppress(ValueError):
+                process.communicate()
+        self.portal.stop()
+        self.emulator.portals.remove(self.portal)
+        self.emulator.token_server._portals.remove(self.portal)
 
     @contextmanager
     def wiring(self, **more: str) -> Iterator[Wiring]:
@@ -141,14 +154,16 @@ def finish(process: subprocess.Popen[str], *, seconds: float = 30) -> tuple[int,
     return process.returncode, out, err
 
 
-def read_until(process: subprocess.Popen[str], word: str, *, seconds: float = 20) -> str:
-    """The line of stderr that holds `word`."""
-    assert process.stderr is not None
-    watchdog_at = time.monotonic() + seconds
-    for line in process.stderr:
-        if word in line:
-            return line.strip()
-        assert time.monotonic() < watchdog_at
+def read_until(process: subprocess.Popen[str], word: str, *, on: str = "stderr", seconds: float = 20) -> str:
+    """The line of a running program's output that holds `word`; one that is silent for too long is killed."""
+    watchdog = threading.Timer(seconds, process.kill)
+    watchdog.start()
+    try:
+        for line in getattr(process, on):
+            if word in line:
+                return str(line).strip()
+    finally:
+        watchdog.cancel()
     raise AssertionError(f"it ended without a word of {word!r}")
 
 

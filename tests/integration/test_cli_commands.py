@@ -1,14 +1,19 @@
 """The other commands, in this process: what they print, where, and how they end."""
 
 import json
+import re
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from tests.integration.stage import SMALL, Stage
 from worker.emulator import Emulator
+from worker.storage.models import OAuthToken
+from worker.storage.portals import set_portal_status
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +26,7 @@ def emulator() -> Iterator[Emulator]:
 def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
     yield stage
-    stage.portal.stop()
-    emulator.portals.remove(stage.portal)
-    emulator.token_server._portals.remove(stage.portal)
+    stage.close()
 
 
 @pytest.fixture
@@ -272,3 +275,48 @@ def test_the_version(stage: Stage):
 
 def test_an_unknown_command_is_wrong_usage(stage: Stage):
     assert stage.invoke("snyc").exit_code == 2
+
+
+def test_the_doctor_compares_the_clocks(tmp_path: Path):
+    with Emulator(clock=lambda: datetime.now(UTC) + timedelta(minutes=10)) as emulator:
+        stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
+        stage.connect()
+        result = stage.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert re.search(r"problem .* are (600|599) s apart: set this machine's clock", result.stdout)
+
+
+def test_the_doctor_finds_a_refresh_token_that_nobody_renews(connected: Stage):
+    with connected.wiring() as wiring, wiring.ready_database.write() as session:
+        session.execute(update(OAuthToken).values(refresh_issued_at=datetime.now(UTC) - timedelta(days=30)))
+    result = connected.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert "30 days old and good for 149 more: nothing has renewed it" in result.stdout
+
+
+def test_the_doctor_finds_a_database_that_is_not_there(stage: Stage):
+    stage.environ["DATABASE_URL"] = "postgresql://mirror:s3cret@127.0.0.1:1/mirror"
+    result = stage.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert "problem the database cannot be used" in result.stdout
+    assert "s3cret" not in result.output
+
+
+def test_the_doctor_finds_ports_that_do_not_meet(stage: Stage):
+    stage.environ["B24SYNC_REDIRECT_URI"] = "http://127.0.0.1:1/oauth/callback"
+
+    assert "should name one port" in stage.invoke("doctor").stdout
+
+
+def test_the_doctor_tells_of_paused_and_closed_portals(connected: Stage):
+    connected.invoke("portals", "pause", "1")
+    assert "note    127.0.0.1" in connected.invoke("doctor").stdout
+    with connected.wiring() as wiring, wiring.ready_database.write() as session:
+        set_portal_status(session, 1, "closed", "unpaid")
+    result = connected.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert "is closed: unpaid; mend it there" in result.stdout

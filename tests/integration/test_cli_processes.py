@@ -18,7 +18,9 @@ from worker.emulator import Emulator
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     with Emulator() as emulator:
-        yield Stage(emulator, emulator.add_portal(SMALL), tmp_path)
+        stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
+        yield stage
+        stage.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -35,14 +37,31 @@ def test_web_serves_until_it_is_told_to_stop(stage: Stage, number: signal.Signal
 
 def test_watching_ends_with_ctrl_c(stage: Stage):
     process = stage.start("status", "--watch")
-    assert process.stdout is not None
-    while "No portal is connected" not in process.stdout.readline():
-        assert process.poll() is None
+    read_until(process, "No portal is connected", on="stdout")
+    read_until(process, "No portal is connected", on="stdout")
     interrupt(process)
     code, _, err = finish(process)
 
     assert code == 130
     assert "Traceback" not in err
+
+
+def test_ctrl_c_ends_a_sync_at_its_next_page_and_gives_the_lease_back(stage: Stage):
+    stage.connect()
+    stage.portal.requests.reset()
+    stage.portal.faults.add("hang", seconds=1.5)
+    process = stage.start("sync")
+    while not stage.portal.requests.http:
+        assert process.poll() is None
+        time.sleep(0.05)
+    interrupt(process)
+    code, _, err = finish(process)
+
+    assert code == 130, err
+    assert "Traceback" not in err
+    started = time.monotonic()
+    assert stage.invoke("sync").exit_code == 0
+    assert time.monotonic() - started < 30
 
 
 def test_giving_up_a_login_is_no_failure_of_ours(stage: Stage):
@@ -61,10 +80,7 @@ def test_a_reader_that_goes_away_is_no_failure(stage: Stage):
     process = stage.start("methods", "1")
     assert process.stdout is not None
     process.stdout.close()
-    process.wait(timeout=20)
-    assert process.stderr is not None
-    err = process.stderr.read()
-    process.stderr.close()
+    _, err = process.communicate(timeout=20)
 
     assert "Traceback" not in err
     assert "Exception ignored" not in err

@@ -10,6 +10,7 @@ import pytest
 from tests.integration.stage import SMALL, Stage, finish
 from worker.emulator import Emulator
 from worker.storage.leases import take_lease
+from worker.storage.portals import set_portal_status
 
 FIGURES = [
     "portal",
@@ -44,9 +45,7 @@ def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
     stage.connect()
     yield stage
-    stage.portal.stop()
-    emulator.portals.remove(stage.portal)
-    emulator.token_server._portals.remove(stage.portal)
+    stage.close()
 
 
 def statuses(stage: Stage, *arguments: str, code: int) -> dict[str, str]:
@@ -133,6 +132,15 @@ def test_a_portal_that_refuses_exits_1(stage: Stage):
     stage.portal.faults.add("portal_deleted", times=9)
 
     assert set(statuses(stage, code=1).values()) == {"failed"}
+
+
+def test_a_closed_portal_exits_1_and_says_why(stage: Stage):
+    with stage.wiring() as wiring, wiring.ready_database.write() as session:
+        set_portal_status(session, 1, "closed", "the portal was deleted")
+    result = stage.invoke("sync", "--resource", "tasks", "--json")
+
+    assert result.exit_code == 1
+    assert "the portal was deleted" in json.loads(result.stdout)["runs"][0]["error"]
 
 
 def test_a_portal_that_fails_does_not_spoil_another(stage: Stage, emulator: Emulator):

@@ -30,9 +30,7 @@ def emulator() -> Iterator[Emulator]:
 def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
     yield stage
-    stage.portal.stop()
-    emulator.portals.remove(stage.portal)
-    emulator.token_server._portals.remove(stage.portal)
+    stage.close()
 
 
 @pytest.fixture

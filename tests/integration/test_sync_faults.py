@@ -27,7 +27,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @pytest.fixture(scope="module")
 def portal(stage: Stage) -> Portal:
     """Several pages of tasks and of users."""
-    return stage.portal(tasks=160, events=60, users=70)
+    return stage.portal(tasks=130, events=24, users=55)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_call_that_fails_inside_a_batch_is_made_good_or_told(mirror: Mirror, k
     then_healthy(mirror)
 
 
-@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("after", [1, 2])
 @pytest.mark.parametrize("part", LISTS)
 @pytest.mark.parametrize("kind", ["page_repeat", "page_fall", "lost_rows", "doubled_rows"])
 def test_a_first_listing_with_wrong_pages_is_never_believed(mirror: Mirror, kind: str, part: str, after: int):
@@ -93,7 +93,7 @@ def test_a_first_listing_with_wrong_pages_is_never_believed(mirror: Mirror, kind
     then_healthy(mirror)
 
 
-@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("after", [1, 2])
 @pytest.mark.parametrize("kind", ["page_repeat", "page_fall", "lost_rows", "doubled_rows"])
 def test_an_incremental_listing_with_wrong_pages_is_never_believed(mirror: Mirror, kind: str, after: int):
     """A row that a page lost would else stay unread until somebody changes it again."""
@@ -126,12 +126,12 @@ def test_a_sweep_with_wrong_pages_deletes_nothing(mirror: Mirror, kind: str, aft
 @pytest.mark.parametrize("kind", ["page_fall", "lost_rows", "doubled_rows", "page_repeat"])
 @pytest.mark.parametrize("part", ["sections", "events"])
 def test_a_calendar_with_wrong_rows_deletes_nothing(mirror: Mirror, kind: str, part: str):
-    """It has no count: a lost row of a known event is asked for by its ID, and the next run is right."""
+    """It has no count, but what the mirror knows contradicts such an answer: it is asked for once more."""
     mirror.sync()
     mirror.portal.faults.add(kind, method=CALENDAR[part])
-    mirror.sync()
-    if part == "events":
-        assert deleted_rows(mirror) == []
+    assert statuses(mirror.sync()) == OK
+    assert deleted_rows(mirror) == []
+    assert mirror.differences() == []
     mirror.portal.faults.clear()
     assert statuses(mirror.sync()) == OK
     assert mirror.differences() == []

@@ -153,7 +153,8 @@ def test_an_event_that_cannot_be_read_is_put_aside_and_not_deleted(mirror: Mirro
     mirror.portal.faults.add("junk_field", method="calendar.event.get", after=1, field=field, value=value)
     report = mirror.sync()["calendar"]
     assert (str(report.status), report.deleted) == ("ok", 0)
-    assert report.rejected == len(mirror.rejected("calendar")) == 1
+    # Without its ID a row cannot be missed by anybody but the mirror, which asks once more.
+    assert report.rejected == len(mirror.rejected("calendar")) == (0 if field == "ID" else 1)
     assert held <= mirror.ids("calendar_events")
     assert statuses(mirror.sync()) == OK
     assert mirror.rejected() == []
@@ -182,10 +183,11 @@ def test_an_unknown_kind_of_calendar_is_kept_as_it_is(mirror: Mirror):
 
 
 def test_a_section_that_cannot_be_read_is_put_aside(mirror: Mirror):
-    """Its ID is no number."""
+    """Its ID is no number, and stays none when the calendar is asked for once more; nothing is concluded from that."""
+    mirror.portal.new_section("user", mirror.portal.admin_id, "Another one")
     mirror.sync()
     held = mirror.ids("calendar_sections")
-    mirror.portal.faults.add("junk_field", method="calendar.section.get", field="ID", value="abc", at=0)
+    mirror.portal.faults.add("junk_field", method="calendar.section.get", field="ID", value="abc", at=0, times=3)
     report = mirror.sync()["calendar"]
     assert (str(report.status), report.rejected) == ("ok", 1)
     assert mirror.ids("calendar_sections") == held

@@ -2,16 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import datetime
 
 import click
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from worker.cli.console import App, ago, ahead, coloured, now, pass_app, plain, span, stdout
+from worker.storage.session import Database
 from worker.web.overview import AccountState, Overview, PortalState, look
 
 
@@ -36,68 +37,73 @@ def status(app: App, as_json: bool, watch: bool) -> None:
         return
     console = stdout()
     if not watch:
-        console.print(picture(look(database, now()), now()))
+        console.print(_current(database))
         return
     if not console.is_terminal:  # a pipe gets one picture after another; Live would show it the last one only
         while True:
-            console.print(picture(look(database, now()), now()))
+            console.print(_current(database))
             console.file.flush()
             time.sleep(1)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(picture(look(database, now()), now()), refresh=True)
+            live.update(_current(database), refresh=True)
             time.sleep(1)
 
 
+def _current(database: Database) -> RenderableType:
+    at = now()
+    return picture(look(database, at), at)
+
+
 def picture(overview: Overview, at: datetime) -> RenderableType:
-    """All portals as a person reads them."""
+    """All portals as a person reads them, one below the other: it fits into 80 columns."""
     if not overview.portals:
         return Text("No portal is connected: run `b24sync connect your-portal.bitrix24.com`.")
-    resources = Table(box=None, pad_edge=False)
-    for name in ("portal", "state", "resource", "last run", "status", "up to date"):
-        resources.add_column(name)
-    resources.add_column("rows", justify="right")
-    resources.add_column("next run")
-    accounts = Table(box=None, pad_edge=False)
-    for name in ("portal", "user", "kind", "account", "access token", "refresh token", "scopes", "rejected records"):
-        accounts.add_column(name)
+    parts: list[RenderableType] = []
     for portal in overview.portals:
-        for cells in _resource_rows(portal, at):
-            resources.add_row(*cells)
-        for number, account in enumerate(portal.accounts):
-            rejected = f"{portal.rejected:,}" if number == 0 else ""
-            accounts.add_row(plain(portal.domain), *_account_cells(account, at), rejected)
-    return Group(resources, Text(), accounts, Text(f"\nschema {overview.schema}", style="dim"))
+        parts += [
+            Text.assemble((plain(portal.domain), "bold"), "  ", coloured(portal.status)),
+            Padding(_resources(portal, at), (0, 0, 0, 2), expand=False),
+            *(Padding(_account(account, at), (0, 0, 0, 2), expand=False) for account in portal.accounts),
+            Padding(_rejected(portal), (0, 2), expand=False),
+            Text(),
+        ]
+    return Group(*parts, Text(f"schema {overview.schema}", style="dim"))
 
 
-def _resource_rows(portal: PortalState, at: datetime) -> Iterator[list[RenderableType]]:
-    for number, resource in enumerate(portal.resources):
+def _resources(portal: PortalState, at: datetime) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("resource", "last run", "status", "up to date"):
+        table.add_column(name)
+    table.add_column("rows", justify="right")
+    table.add_column("next run")
+    for resource in portal.resources:
         fresh = resource.fresh_seconds
-        yield [
-            plain(portal.domain) if number == 0 else "",
-            coloured(portal.status) if number == 0 else "",
+        table.add_row(
             resource.name,
             ago(resource.last_run_at, at),
             coloured(resource.last_status),
             "never" if fresh is None else f"{span(fresh)} ago",
             f"{resource.rows:,}",
             ahead(resource.next_run_at, at) if portal.status == "active" else "-",
-        ]
+        )
+    return table
 
 
-def _account_cells(account: AccountState, at: datetime) -> list[RenderableType]:
-    return [
-        f"{account.user_id}{' (primary)' if account.is_primary else ''}",
-        account.kind,
-        coloured(account.status),
-        _left(account.access_expires_at, at),
-        _left(account.refresh_expires_at, at),
-        plain(account.scope),
-    ]
+def _account(account: AccountState, at: datetime) -> Text:
+    primary = " (primary)" if account.is_primary else ""
+    tokens = ""
+    if account.access_expires_at is not None:
+        access, refresh = _left(account.access_expires_at, at), _left(account.refresh_expires_at, at)
+        tokens = f"; access token {access}, refresh token {refresh}"
+    start = f"{account.kind} of user {account.user_id}{primary}: "
+    return Text.assemble(start, coloured(account.status), f"{tokens}; scopes {plain(account.scope)}")
+
+
+def _rejected(portal: PortalState) -> Text:
+    return Text(f"{portal.rejected:,} rejected records", style="yellow" if portal.rejected else "dim")
 
 
 def _left(moment: datetime | None, at: datetime) -> str:
-    if moment is None:
-        return "no end"
-    seconds = (moment - at).total_seconds()
+    seconds = 0.0 if moment is None else (moment - at).total_seconds()
     return f"{span(seconds)} left" if seconds > 0 else "over"

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import click
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from worker.cli.console import App, coloured, pass_app, plain, say, stderr
-from worker.cli.program import database_sentence, exit_code
+from worker.cli.program import database_sentence, exit_code, sentences
 from worker.errors import B24SyncError, IncompleteRun, LeaseLost, PortalClosed
 from worker.resources import RESOURCES
 from worker.storage import portals
@@ -200,24 +201,31 @@ def _watch(app: App, progress: Progress, lines: dict[tuple[int, str], TaskID], e
 
 
 def _show(reports: Sequence[Report], domains: dict[str, str]) -> None:
-    if not reports:
-        return
+    """A table for each portal, narrow enough for 80 columns."""
+    console = stderr()
+    for member_id, domain in domains.items():
+        mine = [report for report in reports if report.portal == member_id]
+        if mine:
+            console.print(Text(plain(domain), style="bold"))
+            console.print(_table(mine))
+    troubles = [line for error in map(_trouble, reports) if error is not None for line in sentences(error)]
+    say(*dict.fromkeys(troubles))
+
+
+def _table(reports: Sequence[Report]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("portal", "resource", "mode", "status"):
+    for name in ("resource", "mode", "status"):
         table.add_column(name)
-    for name in ("read", "new", "changed", "deleted", "rejected", "requests", "seconds"):
+    for name in ("read", "new", "changed", "deleted", "rejected", "seconds"):
         table.add_column(name, justify="right")
     for report in reports:
         changed = report.updated + report.revived
-        figures = (report.fetched, report.inserted, changed, report.deleted, report.rejected, report.http_requests)
+        figures = (report.fetched, report.inserted, changed, report.deleted, report.rejected)
         table.add_row(
-            plain(domains.get(report.portal, report.portal)),
             report.resource,
             report.mode,
             coloured(report.status),
             *(f"{figure:,}" for figure in figures),
             f"{report.seconds:.1f}",
         )
-    stderr().print(table)
-    for error in dict.fromkeys(report.error for report in reports if report.error):
-        say(error)
+    return table

@@ -59,11 +59,14 @@ class CalendarPull:
         for reading in self._reading:
             calls += reading.calls(room - len(calls))
         while self._owners and len(calls) < room:
-            reading = OwnerReading(self._owners.popleft(), self._started, self._requested, self._rows.unknown_series)
-            self._started += 1
+            reading = self._open(self._owners.popleft())
             self._reading.append(reading)
             calls += reading.calls(room - len(calls))
         return calls
+
+    def _open(self, owner: Owner, *, again: bool = False) -> OwnerReading:
+        self._started += 1
+        return OwnerReading(owner, self._started, self._requested, self._rows.unknown_series, again=again)
 
     def apply(self, answers: Answers) -> None:
         """Raises IncompleteRun, at the end, when an owner could not be read; what was read stays written."""
@@ -97,9 +100,15 @@ class CalendarPull:
             self._trouble = error
             self._reading.remove(reading)
             return
-        if reading.done:
-            self._rows.write(reading)
-            self._reading.remove(reading)
+        if not reading.done:
+            return
+        self._reading.remove(reading)
+        held = self._rows.held(reading.owner)
+        sections = (row["section_id"] for row in reading.sections.rows)
+        if not reading.again and held.contradicts(sections, reading.read.events):
+            self._reading.append(self._open(reading.owner, again=True))  # the second answer is believed
+        else:
+            self._rows.write(reading, held)
 
     def _close(self) -> None:
         """All owners are read: may what is missing be asked for?"""

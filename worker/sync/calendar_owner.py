@@ -20,10 +20,21 @@ UnknownSeries = Callable[[Sequence[EventSeen]], set[int]]
 
 
 class OwnerReading:
-    """Gives calls and takes answers until `done`; then `sections` and `events` are whole."""
+    """Gives calls and takes answers until `done`; then `sections` and `read` are whole.
 
-    def __init__(self, owner: Owner, number: int, requested: Window, unknown_series: UnknownSeries) -> None:
+    Args:
+        owner: Whose calendar.
+        number: Makes the keys of its calls unique in a batch.
+        requested: The window to ask for.
+        unknown_series: Which of the series that come must be asked for by their IDs.
+        again: Asked a second time, since the first answer contradicted the mirror.
+    """
+
+    def __init__(
+        self, owner: Owner, number: int, requested: Window, unknown_series: UnknownSeries, *, again: bool = False
+    ) -> None:
         self.owner = owner
+        self.again = again
         self._number = number
         self._unknown_series = unknown_series
         self._section_call = section_call(f"cs{number}", owner)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, delete, exists, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
 from worker.resources.calendar_calls import COMPANY, Owner, Window, window
@@ -14,13 +14,12 @@ from worker.storage.models import Base, CalendarEvent, CalendarOccurrence, Event
 from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
 from worker.storage.upsert import known_ids, mark_deleted, replace_set, stored_hashes, upsert
 from worker.sync.calendar_attendees import write_attendees
+from worker.sync.calendar_held import EVENTS, SECTIONS, Held, forget_old_instances, held_of
 from worker.sync.calendar_owner import OwnerReading
 from worker.sync.report import Report
 from worker.sync.turn import Turn
 
-SECTIONS, EVENTS, OCCURRENCES = (
-    Base.metadata.tables[name] for name in ("calendar_sections", "calendar_events", "calendar_occurrences")
-)
+OCCURRENCES = Base.metadata.tables["calendar_occurrences"]
 
 ROWS = 2000
 """Instances in one transaction: with their events and attendees it stays below 2,500 rows."""
@@ -72,18 +71,27 @@ class CalendarRows:
             if held.get(seen.event_id) != seen.row["content_hash"] and (seen.occurrences or seen.event_id in held)
         }
 
-    def write(self, reading: OwnerReading) -> None:
-        """Write one owner's window and note which events of the mirror it lacks."""
+    def held(self, owner: Owner) -> Held:
+        """What the mirror holds of an owner."""
+        with self._turn.read() as session:
+            return held_of(session, self._portal_id, owner, self.window)
+
+    def write(self, reading: OwnerReading, held: Held) -> None:
+        """Write one owner's window and note which events of the mirror (`held`) it lacks."""
         sections, bad_sections = reading.sections
         read = reading.read
         with self._turn.write() as session:
-            self._write_sections(session, reading.owner, sections)
+            self._upsert(session, SECTIONS, sections)
+            if sections and not bad_sections:  # "no readable section" looks the same as "no section"
+                gone = sorted(held.sections - {row["section_id"] for row in sections})
+                now = self._turn.clock.now()
+                self._report.deleted += mark_deleted(session, SECTIONS, self._portal_id, gone, now=now)
             for key, payload, reason in [*bad_sections, *read.rejects]:
                 self._reject(session, key, payload, reason)
             self._heal(session, {f"event:{seen.event_id}" for seen in read.events})
-            live = self._live_in_window(session, reading.owner)
-            self._forget_old_instances(session, reading.owner)
+            forget_old_instances(session, self._portal_id, reading.owner, self.window)
         self._report.fetched += len(sections) + len(read.events)
+        live = held.hashes.keys()
         self.live += len(live)
         rejected = {reject.record_key for reject in read.rejects}
         there = {seen.event_id for seen in read.events}
@@ -102,18 +110,15 @@ class CalendarRows:
             read = read_events([as_list], self._turn.viewer, self.window, Owner("", 0))
             for key, payload, reason in read.rejects:
                 self._reject(session, key, payload, reason)
-            # A series has no instance here: its listing showed none, and the first one, which is all that a master
-            # tells, may be one of those that were deleted.
-            moved = [replace(seen, occurrences=[]) if seen.is_series else seen for seen in read.events]
-            self._write_events(session, moved)
-
-    def _write_sections(self, session: Session, owner: Owner, sections: list[dict[str, Any]]) -> None:
-        self._upsert(session, SECTIONS, sections)
-        if not sections:
-            return  # "no readable section" looks the same as "no section": nothing is concluded from it
-        held = known_ids(session, SECTIONS, self._portal_id, where=self._of(owner, SECTIONS))
-        gone = sorted(held - {row["section_id"] for row in sections})
-        self._report.deleted += mark_deleted(session, SECTIONS, self._portal_id, gone, now=self._turn.clock.now())
+            unchanged = stored_hashes(session, EVENTS, self._portal_id, [event_id])
+            for seen in read.events:
+                if not seen.is_series:
+                    self._write_events(session, [seen])
+                elif unchanged.get(event_id) != seen.row["content_hash"]:
+                    # It has no instance here: its listing showed none, and the first one, which is all that a master
+                    # tells, may be one of those that were deleted.
+                    self._write_events(session, [replace(seen, occurrences=[])])
+                # else the answer had lost it: its instances are where they were
 
     def _write_events(self, session: Session, events: Sequence[EventSeen]) -> None:
         self._upsert(session, EVENTS, self._unmasked(session, events))
@@ -157,41 +162,6 @@ class CalendarRows:
         for model in (CalendarOccurrence, EventAttendee):
             session.execute(delete(model).where(model.portal_id == self._portal_id, model.event_id.in_(family)))
         return mark_deleted(session, table, self._portal_id, sorted(family), now=self._turn.clock.now())
-
-    def _live_in_window(self, session: Session, owner: Owner) -> set[int]:
-        """The owner's events of which the mirror holds an instance inside the window."""
-        instances = select(CalendarOccurrence.event_id).where(
-            CalendarOccurrence.portal_id == self._portal_id, self._overlaps()
-        )
-        return known_ids(
-            session,
-            EVENTS,
-            self._portal_id,
-            where=self._of(owner, EVENTS) & EVENTS.c.event_id.in_(instances.distinct()),
-        )
-
-    def _forget_old_instances(self, session: Session, owner: Owner) -> None:
-        """Instances that the moving window has left; their events stay."""
-        of_owner = select(EVENTS.c.event_id).where(EVENTS.c.portal_id == self._portal_id, self._of(owner, EVENTS))
-        outside = (
-            (CalendarOccurrence.portal_id == self._portal_id)
-            & CalendarOccurrence.event_id.in_(of_owner)
-            & ~self._overlaps()
-        )
-        if session.scalar(select(exists().where(outside))):
-            session.execute(delete(CalendarOccurrence).where(outside))
-
-    def _overlaps(self) -> ColumnElement[bool]:
-        """An instance that overlaps the window; the last day of an all-day one is part of it."""
-        starts_at, ends_at = CalendarOccurrence.starts_at, CalendarOccurrence.ends_at
-        start, end = self.window.start, self.window.end
-        return (starts_at < end) & (
-            (ends_at > start) | (starts_at >= start) | (CalendarOccurrence.all_day & (ends_at >= start))
-        )
-
-    @staticmethod
-    def _of(owner: Owner, table: Table) -> ColumnElement[bool]:
-        return (table.c.calendar_type == owner.type) & (table.c.owner_id == owner.id)
 
     def _upsert(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         counts = upsert(session, table, rows, portal_id=self._portal_id, now=self._turn.clock.now())

@@ -10,7 +10,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask import Flask, Response, abort, current_app, jsonify, render_template, request
 from sqlalchemy import select
 from werkzeug.exceptions import HTTPException
 
@@ -69,6 +69,8 @@ def index() -> str:
 
 def oauth_callback() -> tuple[str, int]:
     """A person comes back from a portal with a code."""
+    if request.method != "GET":  # Flask lets HEAD in, by which a previewer of links would use the login up
+        abort(HTTPStatus.METHOD_NOT_ALLOWED)
     try:
         connected = _wiring().connector.finish(request.args)
     except B24SyncError as error:

@@ -1,0 +1,104 @@
+"""Whatever a user may type, set or query is documented."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+from worker.cli import program
+from worker.cli.program import COMMANDS
+from worker.config import Settings
+from worker.storage.models import Base
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def readme() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@cache
+def documents() -> str:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield f"{path}{name}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path}{name} ")
+
+
+@pytest.fixture(params=dict(commands(program)).items(), ids=lambda pair: pair[0])
+def command(request: pytest.FixtureRequest) -> tuple[str, click.Command]:
+    pair: tuple[str, click.Command] = request.param
+    return pair
+
+
+def test_every_command_of_the_contract_is_there():
+    assert set(COMMANDS) == {
+        "demo",
+        "connect",
+        "run",
+        "sync",
+        "status",
+        "portals",
+        "methods",
+        "call",
+        "doctor",
+        "db",
+        "keys",
+        "web",
+    }
+
+
+def test_a_command_has_help_with_an_example(command: tuple[str, click.Command]):
+    name, it = command
+
+    assert it.help
+    assert re.search(rf"\b\n +Examples?:\n +b24sync {re.escape(name)}", it.help.replace("\b", "\\b")) or (
+        f"b24sync {name}" in it.help and "Example" in it.help
+    )
+
+
+def test_every_option_is_explained(command: tuple[str, click.Command]):
+    for parameter in command[1].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+def test_a_command_is_in_the_readme(command: tuple[str, click.Command]):
+    assert re.search(rf"`(b24sync )?{re.escape(command[0])}\b", readme()), f"README.md does not show {command[0]!r}"
+
+
+def test_every_option_is_in_the_readme(command: tuple[str, click.Command]):
+    options = [option for parameter in command[1].params for option in parameter.opts if option.startswith("--")]
+
+    for option in set(options) - {"--verbose", "--yes", "--help"}:
+        assert option in readme(), f"README.md does not show {option} of {command[0]!r}"
+
+
+@pytest.mark.parametrize("setting", [setting.metadata["name"] for setting in fields(Settings)])
+def test_a_setting_is_in_the_readme(setting: str):
+    assert f"`{setting}`" in readme()
+
+
+@pytest.mark.parametrize("table", sorted(Base.metadata.tables))
+def test_a_table_is_documented(table: str):
+    assert f"`{table}`" in documents() or f"{table}(" in documents()
+
+
+def test_no_secret_setting_is_part_of_the_repr():
+    shown = repr(Settings.load({}))
+
+    for setting in fields(Settings):
+        assert (f"{setting.name}=" in shown) is not setting.metadata["secret"]

@@ -1,0 +1,84 @@
+"""The second wall: whatever is logged, and by whom, no secret comes through."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from worker import log
+
+
+@pytest.fixture(autouse=True)
+def root_logger_is_put_back() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("POST https://acme.bitrix24.com/rest/7/s3cret/batch", "POST https://acme.bitrix24.com/rest/7/***/batch"),
+        ("/rest/7/s3cret", "/rest/7/***"),
+        ("GET /oauth/callback?code=s3cret&state=x", "GET /oauth/callback?code=***&state=x"),
+        ('{"access_token": "s3cret", "expires_in": 3600}', '{"access_token": "***", "expires_in": 3600}'),
+        ("{'refresh_token': 's3cret'}", "{'refresh_token': '***'}"),
+        ("client_secret=s3cret&grant_type=x", "client_secret=***&grant_type=x"),
+        ("auth[application_token]=s3cret", "auth[application_token]=***"),
+        ("auth%5Baccess_token%5D=s3cret&x=1", "auth%5Baccess_token%5D=***&x=1"),
+        ("AUTH_ID=s3cret&REFRESH_ID=s3cret", "AUTH_ID=***&REFRESH_ID=***"),
+        ("auth=s3cret", "auth=***"),
+        ("postgresql+psycopg://mirror:s3cret@db:5432/b24", "postgresql+psycopg://mirror:***@db:5432/b24"),
+        ("postgresql://mirror:s3c@ret@db/b24", "postgresql://mirror:***@db/b24"),
+        ("amqp://guest:s3cret@mq//", "amqp://guest:***@mq//"),
+        ("redis://:s3cret@cache/0", "redis://:***@cache/0"),
+    ],
+)
+def test_secrets_are_masked(text: str, shown: str):
+    assert log.redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://acme.bitrix24.com/rest/tasks.task.list",
+        "the run of tasks took 12:30 and read 5 records",
+        "http://127.0.0.1:8624/oauth/callback",
+        "an authorization is needed",
+    ],
+)
+def test_what_is_no_secret_stays(text: str):
+    assert log.redact(text) == text
+
+
+def test_arguments_and_tracebacks_are_masked(capsys: pytest.CaptureFixture[str]):
+    log.set_up()
+    try:
+        int("https://acme/rest/7/s3cret/profile")
+    except ValueError:
+        logging.getLogger("any.library").exception("asked %s", "/rest/7/s3cret/profile")
+    shown = capsys.readouterr().err
+
+    assert "Traceback" in shown
+    assert "/rest/7/***/profile" in shown
+    assert "s3cret" not in shown
+
+
+def test_a_second_set_up_does_not_double_the_lines(capsys: pytest.CaptureFixture[str]):
+    log.set_up()
+    log.set_up()
+    logging.getLogger("worker").info("once")
+
+    assert capsys.readouterr().err.count("once") == 1
+
+
+def test_the_level_is_as_asked_and_chatty_libraries_are_quieter(capsys: pytest.CaptureFixture[str]):
+    log.set_up(logging.INFO)
+    logging.getLogger("worker").debug("no")
+    logging.getLogger("kombu").info("no")
+    logging.getLogger("worker").info("yes")
+    shown = capsys.readouterr().err
+
+    assert "no\n" not in shown
+    assert "yes\n" in shown
