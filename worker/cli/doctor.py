@@ -16,11 +16,11 @@ from worker.cli.console import App, now, pass_app, plain, stdout
 from worker.cli.program import database_sentence, sentences
 from worker.connect import missing_scopes
 from worker.errors import B24SyncError
+from worker.overview import REFRESH_LIFE
 from worker.resources.viewer import is_admin
 from worker.storage import migrate, portals
 from worker.storage.models import Account, Portal
 from worker.storage.tokens import TokenDates, token_dates
-from worker.web.overview import REFRESH_LIFE
 
 CLOCK_SKEW = timedelta(minutes=2)
 """More than that and dates in the logs of the two sides cannot be compared any more."""

@@ -19,7 +19,7 @@ from celery.signals import worker_ready, worker_shutting_down
 
 from worker import log as logs
 from worker.celery import create_app
-from worker.config import Settings
+from worker.cli.console import App, pass_app
 from worker.web.app import create_app as create_web
 from worker.web.server import WebServer
 from worker.wiring import Wiring
@@ -32,7 +32,8 @@ a page are one transaction, and the lease runs out by itself."""
 
 
 @click.command()
-def run() -> None:
+@pass_app
+def run(program: App) -> None:
     r"""Keep the mirror fresh until stopped: worker, beat and web in one process.
 
     \b
@@ -40,9 +41,9 @@ def run() -> None:
       b24sync run
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the worker has its own handler
-    logs.set_up()
-    stop = threading.Event()
-    wiring = Wiring(Settings.load(), stop)
+    if logging.getLogger().level > logging.INFO:  # without -v a daemon still tells what it does
+        logs.set_up()
+    stop, wiring = program.stop, program.wiring
     wiring.ready_database  # noqa: B018 - a schema that is behind must be told before anything starts
     app = create_app(wiring)
     web = _start_web(wiring)
@@ -67,7 +68,6 @@ def run() -> None:
             beat.stop()
         if web is not None:
             web.close()
-        wiring.close()
         log.info("b24sync has stopped")
 
 

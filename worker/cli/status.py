@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.cli.console import App, ago, ahead, coloured, now, pass_app, plain, span, stdout
+from worker.overview import AccountState, Overview, PortalState, look
 from worker.storage.session import Database
-from worker.web.overview import AccountState, Overview, PortalState, look
 
 
 @click.command()

@@ -19,12 +19,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from worker.cli.console import App, coloured, pass_app, plain, say, stderr
 from worker.cli.program import database_sentence, exit_code, sentences
 from worker.errors import B24SyncError, IncompleteRun, LeaseLost, PortalClosed
+from worker.overview import count_rows
 from worker.resources import RESOURCES
 from worker.storage import portals
 from worker.storage.models import Portal
 from worker.sync.portal import Wish
 from worker.sync.report import Mode, Report, Status
-from worker.web.overview import count_rows
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from werkzeug.exceptions import HTTPException
 
 from worker.errors import B24SyncError
+from worker.overview import look
 from worker.storage.models import Portal
-from worker.web.overview import look
 from worker.web.server import MAX_BODY
 from worker.wiring import Wiring
 
