@@ -12,7 +12,7 @@ import pytest
 from dateutil.rrule import DAILY, FR, MO, MONTHLY, TU, WE, WEEKLY, YEARLY, rrule
 
 from worker.emulator import Emulator, Life, Portal, PortalSpec
-from worker.emulator.recurrence import Rule
+from worker.emulator.world.recurrence import Rule
 
 Json: TypeAlias = Any
 
@@ -211,6 +211,23 @@ def test_nothing_is_new_at_the_start() -> None:
 
     assert answer["tasks"] == activity["tasks"] == []
     assert tables[0] == tables[1]
+
+
+def test_no_seeded_date_is_in_an_hour_that_comes_again() -> None:
+    """The portal's answers could not tell it from the hour before; what people do later may well fall there."""
+    spec = PortalSpec(tasks=3000, users=60, events=0)
+    with Emulator(clock=lambda: NOW) as emulator:
+        world = emulator.add_portal(spec).world
+    dates = {
+        value
+        for record in (*world.tasks.values(), *world.users.values())
+        for value in vars(record).values()
+        if isinstance(value, datetime)
+    }
+
+    assert len(dates) > 5000
+    assert spec.zones >= {"UTC", "Europe/Berlin", "America/New_York"}
+    assert [at for at in dates for name in spec.zones if at.astimezone(ZoneInfo(name)).fold] == []
 
 
 def test_rules_are_spelled_as_rfc_5545() -> None:

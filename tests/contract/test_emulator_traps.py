@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from worker.emulator import Emulator, Portal, PortalSpec
-from worker.emulator.recurrence import Rule
+from worker.emulator.world.recurrence import Rule
 
 Json: TypeAlias = Any
 

@@ -1,7 +1,6 @@
 """Emulated portals with a mirror each: connect, sync, and compare what is in the database with what is true."""
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from sqlalchemy import Engine, event, select
 from tests.conftest import FakeClock
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
-from worker.storage import migrate
+from worker.storage import migrate, portals
 from worker.storage.cursors import Cursor, load_cursor
 from worker.storage.models import Base, RejectedRecord
 from worker.storage.rejected import list_rejected
@@ -60,10 +59,8 @@ class Stage:
         self.emulator = Emulator(clock=lambda: self.clock.now() + self.skew)
         self._folder = folder
         self._mirrors: list[Mirror] = []
-        self._template = folder / "template.db"
-        database = Database(f"sqlite:///{self._template}")
-        migrate.ensure(database)
-        database.dispose()
+        self._database = Database(f"sqlite:///{folder / 'b24sync.db'}")
+        migrate.ensure(self._database)
 
     def __enter__(self) -> Self:
         self.emulator.start()
@@ -72,6 +69,7 @@ class Stage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for mirror in self._mirrors:
             mirror.close()
+        self._database.dispose()
         self.emulator.stop()
 
     def portal(self, **spec: Any) -> Portal:  # noqa: ANN401 - fields of PortalSpec
@@ -91,19 +89,16 @@ class Stage:
         intervals: Intervals | None = None,
         **spec: Any,  # noqa: ANN401 - fields of PortalSpec
     ) -> "Mirror":
-        """A portal with an empty mirror, connected by its administrator (or by `accounts`), not synced yet."""
+        """A portal and its empty mirror, in the one database of all or at `url`: connected, not synced yet."""
         portal = portal or self.portal(**spec)
-        if url is None:
-            file = self._folder / f"mirror{len(self._mirrors)}.db"
-            shutil.copy(self._template, file)
-            url = f"sqlite:///{file}"
-        else:
-            database = Database(url)
+        database = self._database if url is None else Database(url)
+        if url is not None:
             migrate.upgrade(database)
-            database.dispose()
+        with database.write() as session:
+            if before := portals.find_portal(session, portal.member_id):
+                portals.remove_portal(session, before.id)
         settings = Settings.load(
             {
-                "DATABASE_URL": url,
                 "B24SYNC_OAUTH_URL": self.emulator.auth_url,
                 "B24SYNC_CLIENT_ID": portal.client_id,
                 "B24SYNC_CLIENT_SECRET": portal.client_secret,
@@ -111,7 +106,7 @@ class Stage:
                 "B24SYNC_DATA_DIR": str(self._folder),
             }
         )
-        mirror = Mirror(portal, settings, clock or self.clock, intervals)
+        mirror = Mirror(portal, settings, database, clock or self.clock, intervals)
         self._mirrors.append(mirror)
         for user_id in accounts or [portal.admin_id]:
             mirror.connect(user_id)
@@ -121,11 +116,14 @@ class Stage:
 class Mirror:
     """One portal and the database that is to be its copy."""
 
-    def __init__(self, portal: Portal, settings: Settings, clock: FakeClock, intervals: Intervals | None) -> None:
+    def __init__(
+        self, portal: Portal, settings: Settings, database: Database, clock: FakeClock, intervals: Intervals | None
+    ) -> None:
         self.portal = portal
         self.clock = clock
         self.wiring = Wiring(settings)
         self.wiring.clock = clock  # type: ignore[assignment]  # before anything was made with it
+        self.wiring.database = database  # shared by all mirrors of a stage: SQLAlchemy compiles its statements once
         self.database = self.wiring.ready_database
         self.portal_id = 0
         self.leases = LeaseKeeper(self.database, clock, "this process")

@@ -14,7 +14,7 @@ from tests.conftest import FakeClock
 from tests.integration.stage import SMALL, Stage, browse, finish, read_until
 from worker.connect import ConnectError, Connector, portal_url
 from worker.emulator import Emulator
-from worker.emulator.server import LoopbackServer, html_reply
+from worker.emulator.server.wire import LoopbackServer, html_reply
 from worker.errors import UsageError
 from worker.web.app import create_app
 from worker.web.server import WebServer

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.mirror import OK, Mirror, Stage, counted_writes, statuses
-from worker.emulator.recurrence import Rule
+from worker.emulator.world.recurrence import Rule
 
 ALL_CALENDARS = "mine,company,groups,everyone"
 MONDAY = datetime(2026, 11, 30, 10, 0)  # noqa: DTZ001 - a wall clock, as the portal keeps them

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete
 
 from tests.integration.mirror import OK, Mirror, Stage, counted_writes, statuses
-from worker.emulator.recurrence import Rule
+from worker.emulator.world.recurrence import Rule
 from worker.storage.models import Task
 from worker.storage.rejected import put_rejected
 from worker.sync.report import Mode
@@ -73,7 +73,7 @@ def test_a_field_that_cannot_be_read_puts_its_record_aside(mirror: Mirror, field
     assert mirror.differences() == []
 
 
-@pytest.mark.parametrize("value", [None, "", "abc", 0, -5, [], 2**70])
+@pytest.mark.parametrize("value", [None, "abc", -5, 2**70])
 def test_a_record_without_an_id_is_kept_aside_and_nothing_is_lost(mirror: Mirror, value: object):
     """The listing cannot be sure of such a page; the run says so, or the record itself is fetched later."""
     mirror.portal.faults.add("junk_field", method="tasks.task.list", after=1, field="id", value=value)

@@ -67,6 +67,18 @@ def test_more_than_the_share_missing_is_guarded_until_an_operator_forces_it(mirr
     assert mirror.differences("tasks") == []
 
 
+def test_a_sweep_deletes_nothing_where_the_changes_could_not_be_read(mirror: Mirror):
+    """A run is complete or it deletes nothing, though its other half was whole."""
+    gone = drop(mirror, 2)
+    for after in (0, 2, 4):  # the two calls of the reading of changes, in three batches; the sweep's pass between them
+        mirror.portal.faults.add("sub_error", method="tasks.task.list", after=after, times=2)
+    reports = mirror.sync(Mode.RECONCILE)
+    assert (statuses(reports)["tasks"], reports["tasks"].deleted) == ("incomplete", 0)
+    assert set(gone) <= mirror.ids("tasks")
+    mirror.portal.faults.clear()
+    assert mirror.sync(Mode.RECONCILE)["tasks"].deleted == 2
+
+
 def test_an_empty_answer_where_rows_are_is_guarded(mirror: Mirror):
     """The classic catastrophe of a mirror."""
     drop(mirror, 120)
@@ -139,6 +151,18 @@ def test_calendars_of_others_that_cannot_be_seen_any_more_are_not_deleted(stage:
     assert mirror.ids("calendar_events") == held
     mirror.portal.set_admin(admin, True)
     assert statuses(mirror.sync()) == OK
+    assert mirror.differences() == []
+
+
+def test_a_calendar_that_is_suddenly_empty_is_guarded_until_an_operator_forces_it(mirror: Mirror):
+    """It is read whole in every run, and guarded in every run."""
+    for event_id in mirror.ids("calendar_events"):
+        mirror.portal.world.events.pop(event_id)
+    for _ in range(2):
+        report = mirror.sync()["calendar"]
+        assert (str(report.status), report.deleted) == ("guarded", 0)
+    report = mirror.sync(Mode.RECONCILE, resources=["calendar"], force=True)["calendar"]
+    assert (str(report.status), report.deleted > 0) == ("ok", True)
     assert mirror.differences() == []
 
 

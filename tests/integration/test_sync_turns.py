@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select, update
@@ -10,7 +11,7 @@ from sqlalchemy import delete, select, update
 from tests.integration.mirror import OK, Mirror, Stage, counted_writes, statuses
 from worker.errors import NeedsReauth
 from worker.storage import portals
-from worker.storage.models import Account, OAuthToken
+from worker.storage.models import Account, OAuthToken, SyncRun
 from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals
 from worker.sync.portal import Wish
@@ -19,10 +20,16 @@ from worker.sync.report import Mode
 INTERVALS = Intervals(sync=timedelta(minutes=5), reconcile=timedelta(days=1), full=timedelta(days=7))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One for each test: some of them set the clock."""
     with Stage(tmp_path_factory.mktemp("stage")) as stage:
+        yield stage
+
+
+@pytest.fixture
+def own_stage(tmp_path: Path) -> Iterator[Stage]:
+    """For a test that says which day it is."""
+    with Stage(tmp_path) as stage:
         yield stage
 
 
@@ -49,10 +56,10 @@ def plan_of(mirror: Mirror, user_id: int) -> dict[date, list[int]]:
         ("America/New_York", datetime(2026, 11, 24, 5, 1, tzinfo=UTC), date(2026, 11, 24)),
     ],
 )
-def test_a_plan_is_of_the_users_day(stage: Stage, zone: str, now: datetime, today: date, as_texts: bool):
+def test_a_plan_is_of_the_users_day(own_stage: Stage, zone: str, now: datetime, today: date, as_texts: bool):
     """By the portal's clock, in the user's zone; the list may come as an object of texts."""
-    stage.clock.advance((now - stage.clock.now()).total_seconds() - 60)
-    mirror = small(stage, user_zone=zone, planner_texts=as_texts)
+    own_stage.clock.advance((now - own_stage.clock.now()).total_seconds() - 60)
+    mirror = small(own_stage, user_zone=zone, planner_texts=as_texts)
     admin = mirror.portal.admin_id
     planned = mirror.portal.world.task_ids[3:0:-1]
     mirror.portal.set_planner(admin, planned)
@@ -60,9 +67,9 @@ def test_a_plan_is_of_the_users_day(stage: Stage, zone: str, now: datetime, toda
     assert plan_of(mirror, admin) == {today: planned}
 
 
-def test_a_plan_is_written_once_and_yesterdays_stays(stage: Stage):
+def test_a_plan_is_written_once_and_yesterdays_stays(own_stage: Stage):
     """The portal keeps one list; the days are ours."""
-    mirror = small(stage)
+    mirror = small(own_stage)
     admin, ids = mirror.portal.admin_id, mirror.portal.world.task_ids
     mirror.portal.set_planner(admin, ids[:4])
     mirror.sync()
@@ -149,12 +156,13 @@ def test_a_user_who_was_dismissed_puts_the_account_into_needs_reauth(pair: tuple
 
 def test_a_resource_that_no_account_reads_has_failed(pair: tuple[Mirror, int]):
     """Nothing read is no success."""
-    mirror, colleague = pair
+    mirror, _ = pair
     mirror.sync()
     with mirror.database.write() as session:
-        primary = select(Account.id).where(Account.user_id != colleague).scalar_subquery()
-        session.execute(delete(OAuthToken).where(OAuthToken.account_id == primary))
-        session.execute(delete(Account).where(Account.user_id != colleague))
+        primary = portals.primary_account(session, mirror.portal_id)
+        assert primary is not None
+        session.execute(delete(OAuthToken).where(OAuthToken.account_id == primary.id))
+        session.execute(delete(Account).where(Account.id == primary.id))
     reports = mirror.sync()
     assert statuses(reports) == {"users": "failed", "tasks": "failed", "planner": "ok", "calendar": "ok"}
     assert isinstance(reports["tasks"].failure, NeedsReauth)
@@ -164,7 +172,11 @@ def test_a_secret_that_cannot_be_read_is_one_accounts_trouble(pair: tuple[Mirror
     """The turn is closed in order, and the lease is given back."""
     mirror, colleague = pair
     with mirror.database.write() as session:
-        theirs = select(Account.id).where(Account.user_id == colleague).scalar_subquery()
+        theirs = (
+            select(Account.id)
+            .where(Account.portal_id == mirror.portal_id, Account.user_id == colleague)
+            .scalar_subquery()
+        )
         session.execute(
             update(OAuthToken).where(OAuthToken.account_id == theirs).values(access_token_encrypted="rubbish")
         )
@@ -213,8 +225,7 @@ def test_two_portals_in_one_database_do_not_disturb_each_other(stage: Stage):
     """The same IDs, other rows; one that is away does not delay the other."""
     one = small(stage)
     other_portal = stage.portal(tasks=40, events=12, users=5, seed=1)
-    url = one.database.url.render_as_string(hide_password=False)
-    other = stage.mirror(other_portal, url=url)
+    other = stage.mirror(other_portal)
     assert one.portal_id != other.portal_id
     one.portal.faults.add("html", times=50)
     assert set(statuses(one.sync()).values()) == {"failed"}
@@ -292,10 +303,8 @@ def test_a_run_leaves_its_figures(stage: Stage):
     mirror = small(stage)
     reports = mirror.sync()
     with mirror.database.read() as session:
-        rows = session.connection().exec_driver_sql(
-            "SELECT resource, mode, status, inserted, http_requests FROM sync_runs ORDER BY id"
-        )
-        held = {row.resource: tuple(row)[1:] for row in rows}
+        rows = session.scalars(select(SyncRun).where(SyncRun.portal_id == mirror.portal_id))
+        held = {row.resource: (row.mode, row.status, row.inserted, row.http_requests) for row in rows}
     assert held == {
         name: (str(report.mode), str(report.status), report.inserted, report.http_requests)
         for name, report in reports.items()

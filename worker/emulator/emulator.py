@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from worker.emulator.oauth import TokenServer
-from worker.emulator.portal import Portal, token_reply
-from worker.emulator.server import LoopbackServer, Reply, Request, html_reply
+from worker.emulator.portal import Portal
+from worker.emulator.server.tokens import TokenServer
+from worker.emulator.server.wire import LoopbackServer, Reply, Request, html_reply
 from worker.emulator.spec import PortalSpec
 
 
@@ -65,5 +65,4 @@ class Emulator:
     def _answer(self, request: Request) -> Reply:
         if request.path.rstrip("/") != "/oauth/token":
             return html_reply(404, "<html><body>Not found</body></html>")
-        reply = self.token_server.grant(request.params(), request.method)
-        return token_reply(reply.status, reply.body, lose=reply.lose, raw=reply.raw, delay=reply.hang)
+        return self.token_server.grant(request.params(), request.method).over_http()

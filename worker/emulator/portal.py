@@ -8,22 +8,25 @@ from hashlib import md5
 from typing import Literal
 from urllib.parse import unquote, urlencode
 
-from worker.emulator import php
-from worker.emulator.acts import Acts
-from worker.emulator.batch import commands, run_batch
-from worker.emulator.errors import RestError
 from worker.emulator.faults import REQUEST_KINDS, Faults
-from worker.emulator.limits import Bucket, Operating
-from worker.emulator.oauth import TokenServer
-from worker.emulator.offline import Queue
-from worker.emulator.php import Json, Map
 from worker.emulator.requestlog import RequestLog
-from worker.emulator.rest import Call, Caller, method_named, run, time_block
-from worker.emulator.seed import make_world
-from worker.emulator.server import LoopbackServer, Reply, Request, html_reply, json_reply, redirect
+from worker.emulator.rest import php
+from worker.emulator.rest.batch import commands, run_batch
+from worker.emulator.rest.call import Call, Caller
+from worker.emulator.rest.errors import RestError
+from worker.emulator.rest.limits import Bucket, Operating
+from worker.emulator.rest.methods import method_named
+from worker.emulator.rest.php import Json, Map
+from worker.emulator.rest.run import run, time_block
+from worker.emulator.server.tokens import TokenServer
+from worker.emulator.server.wire import LoopbackServer, Reply, Request, html_reply, json_reply, redirect
+from worker.emulator.server.wrong import spoiled_reply
 from worker.emulator.spec import PortalSpec
-from worker.emulator.truth import truth
-from worker.emulator.wrong import spoiled_reply
+from worker.emulator.world.acts import Acts
+from worker.emulator.world.mirror import View
+from worker.emulator.world.offline import Queue
+from worker.emulator.world.seed import make_world
+from worker.emulator.world.truth import truth
 
 
 class Portal(Acts):
@@ -37,19 +40,15 @@ class Portal(Acts):
         self.client_id = f"local.{self.member_id[:14]}.{spec.seed:08d}"
         self.client_secret = secrets.token_urlsafe(36)
         self.redirect_uris: list[str] = []
-        self.admin_id = min(self.world.users)
         self.login_as: int | None = None
         """Who clicks "allow"; None: the administrator."""
         self.own_oauth: Literal["json", "redirect"] = "json"
-        self.own_oauth_refresh = True
-        """Whether the portal's own token page gives a refresh token."""
-        self.application_token = secrets.token_hex(16)
-        self.installed = True
+        """How the portal's own token page answers."""
         self.faults = Faults()
         self.requests = RequestLog()
         self.spoiled: list[str] = []
         """Ids of records that a fault put rubbish into."""
-        self.bucket = Bucket(250, 5) if spec.enterprise else Bucket(50, 2)
+        self.bucket = Bucket(50, 2)
         self.operating = Operating(spec.operating_limit)
         self.tokens = tokens
         self._webhooks: dict[int, str] = {}
@@ -105,8 +104,9 @@ class Portal(Acts):
         self, viewer_id: int, *, calendars: Sequence[str] = ("mine", "company"), window: tuple[datetime, datetime]
     ) -> dict[str, list[dict[str, Json]]]:
         """What a mirror of this viewer must hold now, straight from the state."""
+        scopes = frozenset(self.scope.split(","))
         with self.lock:
-            return truth(self, viewer_id, calendars, window)
+            return truth(self.world, View(viewer_id, calendars, window, self.clock(), scopes, self.spec.language))
 
     def answer(self, request: Request) -> Reply:
         """Answer one HTTP request."""
@@ -137,7 +137,7 @@ class Portal(Acts):
         elif fault is not None:
             return spoiled_reply(fault, self.spec.status_table, self.url + request.path)
         reply = self._answered(method, params, webhook, request, now)
-        reply.delay += delay
+        reply.delay = delay
         return reply
 
     def _answered(self, method: str, params: Map, webhook: list[str], request: Request, now: datetime) -> Reply:
@@ -150,15 +150,13 @@ class Portal(Acts):
                 call = Call(self, method.lower(), params, caller, now)
                 if method == "batch":
                     body = {"result": run_batch(self, params, caller, now)}
-                    call.time = time_block(call, caller.delay, "batch")
+                    call.time = time_block(call, 0.0, "batch")
                 else:
                     body = {"result": run(call)}
                 body |= {key: value for key in ("next", "total") if (value := getattr(call, key)) is not None}
-                reply = json_reply(200, body | {"time": call.time})
-                reply.delay = caller.delay
+                return json_reply(200, body | {"time": call.time})
             except RestError as error:
                 return json_reply(error.http_status(self.spec.status_table), error.body())
-            return reply
 
     def _admit(self, now: datetime) -> None:
         if self.spec.limits and not self.bucket.admit(now):
@@ -187,8 +185,6 @@ class Portal(Acts):
                 else "Unable to get application by token"
             )
             raise RestError(problem, text)
-        if not self.installed:
-            raise RestError("APPLICATION_NOT_FOUND", "Application not found")
         self._check_user(pair.user_id)
         return Caller(pair.user_id, frozenset(pair.scope.split(",")), self.client_id)
 
@@ -218,22 +214,8 @@ class Portal(Acts):
         params = request.params()
         reply = self.tokens.grant(params, request.method)
         if "error" in reply.body or self.own_oauth == "json":
-            if not self.own_oauth_refresh:
-                reply.body.pop("refresh_token", None)
-            return token_reply(reply.status, reply.body, lose=reply.lose, raw=reply.raw, delay=reply.hang)
-        keys = (
-            ("access_token", "expires_in", "refresh_token")
-            if self.own_oauth_refresh
-            else ("access_token", "expires_in")
-        )
+            return reply.over_http()
+        keys = ("access_token", "expires_in", "refresh_token")
         kept = {key: reply.body[key] for key in keys if key in reply.body}
         address = php.to_text(params.get("redirect_uri")) or (self.redirect_uris or [""])[0]
         return redirect(address + ("&" if "?" in address else "?") + urlencode(kept))
-
-
-def token_reply(status: int, body: Map, *, lose: bool, raw: bytes | None, delay: float) -> Reply:
-    if raw is not None:
-        return Reply(status, raw, "text/html; charset=utf-8")
-    reply = json_reply(status, body)
-    reply.reset, reply.delay = lose, delay
-    return reply

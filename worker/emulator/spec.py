@@ -22,7 +22,6 @@ class PortalSpec:
     tasks: int = 1000
     events: int = 200
     groups: int = 4
-    uf_fields: tuple[str, ...] = ("UF_AUTO_128374650192", "UF_CONTRACT_NO")
     big_ids: bool = False
     """Task ids beyond 2^31."""
     long_description: bool = False
@@ -31,10 +30,6 @@ class PortalSpec:
 
     status_table: Literal["docs", "source"] = "docs"
     limits: bool = True
-    enterprise: bool = False
-    """Bucket of 250 drained by 5 a second instead of 50 by 2 (limits.md)."""
-    page_ms: float = 0.0
-    """How long one call really takes."""
     operating: bool = True
     operating_limit: float = 480.0
     operating_seconds: float | None = None
@@ -43,3 +38,8 @@ class PortalSpec:
     offline_extended: bool = True
     planner_texts: bool = False
     """The planner answers ids as texts."""
+
+    @property
+    def zones(self) -> frozenset[str]:
+        """All zones of the portal: its server's and its users'."""
+        return frozenset({self.server_zone, self.user_zone, *self.other_zones} - {""})

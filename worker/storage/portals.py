@@ -88,8 +88,17 @@ def get_account(session: Session, account_id: int) -> Account | None:
     return session.get(Account, account_id, populate_existing=True)
 
 
-def set_account_status(session: Session, account_id: int, status: str, reason: str | None = None) -> bool:
-    """Make an account ok, needs_reauth, payment_required or app_removed."""
+def set_account_status(
+    session: Session, account_id: int, status: str, reason: str | None = None, *, token_version: int | None = None
+) -> bool:
+    """Make an account ok, needs_reauth, payment_required or app_removed.
+
+    With `token_version` only while that pair is still the stored one: somebody may have authorized again meanwhile.
+    """
+    if token_version is not None:
+        pair = select(OAuthToken.version).where(OAuthToken.account_id == account_id).with_for_update()
+        if session.scalar(pair) != token_version:
+            return False
     return _change_account(session, account_id, {"status": status, "status_reason": reason})
 
 

@@ -4,10 +4,26 @@ Rights decide whether a missing row may be believed deleted, so they are never o
 """
 
 from worker.bitrix24.calls import Answer, Answers, Call
-from worker.errors import BadAnswer
+from worker.errors import B24SyncError, BadAnswer, NeedsReauth, PortalError
 from worker.resources.viewer import is_admin, profile_call, viewer_from_profile
 from worker.storage import portals
 from worker.sync.turn import Turn
+
+WAITING = frozenset({"needs_reauth", "app_removed"})
+"""Accounts in these states are not asked for: only a person can heal them."""
+
+STATUS_OF_CODE = {
+    "payment_required": "payment_required",
+    "application_not_found": "app_removed",
+    "not_installed": "app_removed",
+}
+
+
+def account_status(trouble: B24SyncError | None) -> str | None:
+    """The state that a trouble puts its account into; None where it passes by itself."""
+    if not isinstance(trouble, PortalError):
+        return None
+    return STATUS_OF_CODE.get(trouble.code.lower()) or ("needs_reauth" if isinstance(trouble, NeedsReauth) else None)
 
 
 class AccountPull:

@@ -115,7 +115,7 @@ class CalendarPull:
         if self._trouble is not None:
             raise IncompleteRun(f"a calendar could not be read: {self._trouble}") from self._trouble
         missing = self._rows.missing
-        if missing and not self._turn.options.force:
+        if not self._turn.options.force:
             self._judge(len(missing))
         self._missing = missing
         self._note_end()

@@ -13,7 +13,9 @@ from worker.storage import cursors, leases, portals, rejected, runs
 from worker.storage.cursors import Cursor
 from worker.storage.models import Account, Portal
 from worker.storage.session import Database
+from worker.storage.tokens import token_dates
 from worker.sync import due as timing
+from worker.sync.account import WAITING, account_status
 from worker.sync.engine import drive
 from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals, Plan, is_due, plan
@@ -66,6 +68,7 @@ class _Agenda:
     fence: Fence
     deadline: datetime
     force: bool
+    token_versions: Mapping[int, int]
 
 
 class PortalSync:
@@ -108,6 +111,7 @@ class PortalSync:
             with self._database.read() as session:
                 portal = portals.get_portal(session, portal_id)
                 accounts = portals.list_accounts(session, portal_id)
+                versions = {pair.account_id: pair.version for pair in token_dates(session, portal_id=portal_id)}
                 states = {name: cursors.load_cursor(session, portal_id, name) for name in RESOURCES}
             due = self._due(portal, states, wish)
             started_at = self._clock.now()
@@ -125,6 +129,7 @@ class PortalSync:
                     fence=fence,
                     deadline=deadline,
                     force=wish.force,
+                    token_versions=versions,
                 )
                 reports = self._read(agenda, accounts)
             return self._close(fence, states, reports, started_at, attempt)
@@ -155,7 +160,7 @@ class PortalSync:
 
     def _read_as(self, account: Account, agenda: _Agenda, reports: Mapping[str, Report]) -> B24SyncError | None:
         """One account's part. Returns what kept it from beginning; what happens later the reports tell themselves."""
-        if account.status == "needs_reauth":
+        if account.status in WAITING:
             return NeedsReauth(account.status_reason or "authorize it again", portal=agenda.portal.domain)
         try:
             client = self._client_for(agenda.portal, account)
@@ -176,9 +181,10 @@ class PortalSync:
         )
         pulls = pulls_of(turn, agenda.plans, agenda.states, reports)
         trouble = drive(client, pulls, self._clock, self._halted(agenda.deadline))
-        if isinstance(trouble, NeedsReauth):  # whatever noticed it, the row says it
+        if status := account_status(trouble):  # whatever noticed it, the row says it
             with turn.write() as session:
-                portals.set_account_status(session, account.id, "needs_reauth", str(trouble))
+                version = agenda.token_versions.get(account.id, 0)
+                portals.set_account_status(session, account.id, status, str(trouble), token_version=version)
         return None
 
     def _halted(self, deadline: datetime) -> Callable[[], str | None]:

@@ -61,7 +61,7 @@ class Sweep:
             with self._turn.read() as session:  # what the reading of changes has brought meanwhile
                 held = stored_hashes(session, self._records.table, self._turn.portal_id, self._lacking)
             self._lacking = [record_id for record_id in self._lacking if record_id not in held]
-        if self._turn.options.force or not self._missing:
+        if self._turn.options.force:
             return
         name = self._resource.name
         guard.judge_rights(

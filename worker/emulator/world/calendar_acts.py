@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from worker.emulator.model import Event, Section, World
-from worker.emulator.offline import Queue
-from worker.emulator.recurrence import Rule
-from worker.emulator.seed_calendar import CalendarSeed
+from worker.emulator.world.model import Event, Section, World
+from worker.emulator.world.offline import Queue
+from worker.emulator.world.recurrence import Rule
+from worker.emulator.world.seed_calendar import CalendarSeed
 
 _EVENT_FIELDS = {known.name for known in fields(Event)}
 _OWN = frozenset({"status", "private", "accessibility", "color", "section_id"})

@@ -1,25 +1,13 @@
 """One calendar row as calendar.event.get prints it (api-reference/calendar/_includes/calendar_event_fields.md)."""
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
-from worker.emulator.dates import FAR, cultured, formatted, instant, midnight, offset
-from worker.emulator.model import Event
-from worker.emulator.php import Json, Map
-
-if TYPE_CHECKING:
-    from worker.emulator.rest import Call
-
-_MASKS = {
-    "en": {"busy": "[Busy]", "quest": "[Tentative]", "free": "[Free]", "absent": "[Absent]"},
-    "ru": {"busy": "[Занят]", "quest": "[Под вопросом]", "free": "[Свободен]", "absent": "[Отсутствует]"},
-    "de": {"busy": "[Beschäftigt]", "quest": "[Mit Vorbehalt]", "free": "[Frei]", "absent": "[Abwesend]"},
-}
-
-
-def mask(language: str, accessibility: str) -> str:
-    """What stands for the name of an event whose content is not shown."""
-    return _MASKS.get(language, _MASKS["en"]).get(accessibility, "[Busy]")
+from worker.emulator.rest.call import Call
+from worker.emulator.rest.dates import cultured, formatted
+from worker.emulator.rest.php import Json, Map
+from worker.emulator.world.masks import mask
+from worker.emulator.world.model import Event
+from worker.emulator.world.zones import FAR, instant, midnight, offset
 
 
 def server_stamp(wall: datetime, server_zone: str) -> int:
@@ -30,7 +18,7 @@ def server_stamp(wall: datetime, server_zone: str) -> int:
 class Shown:
     """How one viewer is shown events."""
 
-    def __init__(self, call: "Call") -> None:
+    def __init__(self, call: Call) -> None:
         self.world = call.portal.world
         self.user_id = call.user_id
         self.spec = call.portal.spec

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from worker.emulator.dates import instant, zone
-from worker.emulator.recurrence import Rule
+from worker.emulator.world.recurrence import Rule
+from worker.emulator.world.zones import instant, zone
 
 UfValue = str | list[str] | list[int] | bool | None
 
@@ -158,7 +158,6 @@ class World:
     user_fields: dict[str, UfValue] = field(default_factory=dict)
     """The user fields of tasks, with what a task shows that never filled them."""
     next_event_id: int = 1
-    next_tag_id: int = 1
 
     @property
     def server_tz(self) -> ZoneInfo:

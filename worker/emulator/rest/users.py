@@ -1,22 +1,19 @@
 """profile, user.current and user.get (api-reference/common/users/profile.md, api-reference/user/user-get.md)."""
 
 import re
-from typing import TYPE_CHECKING
 
-from worker.emulator import php
-from worker.emulator.dates import iso, parse
-from worker.emulator.model import User
-from worker.emulator.php import Json, Map
-
-if TYPE_CHECKING:
-    from worker.emulator.rest import Call
+from worker.emulator.rest import php
+from worker.emulator.rest.call import Call
+from worker.emulator.rest.dates import iso, parse
+from worker.emulator.rest.php import Json, Map
+from worker.emulator.world.model import User
 
 _PREFIX = re.compile(r"(!=%|!%=|!%|!@|!=|=%|%=|>=|<=|!|=|>|<|%|@)?(.*)", re.DOTALL)
 _CONTACTS = {"EMAIL", "PERSONAL_MOBILE", "WORK_PHONE"}
 _DATES = {"DATE_REGISTER", "LAST_LOGIN", "TIMESTAMP_X", "LAST_ACTIVITY_DATE"}
 
 
-def profile(call: "Call") -> Json:
+def profile(call: Call) -> Json:
     """Needs no scope; the zone is a text, empty when not set."""
     user = call.portal.world.users.get(call.user_id)
     if user is None or not user.active:
@@ -31,7 +28,7 @@ def profile(call: "Call") -> Json:
     }
 
 
-def user_row(call: "Call", user: User, *, current: bool = False) -> Map:
+def user_row(call: Call, user: User, *, current: bool = False) -> Map:
     """A user as shown: some empty fields are texts, others are missing, two dates may be an empty object."""
     zone_name = call.portal.spec.server_zone
     row: Map = {"ID": str(user.user_id), "ACTIVE": user.active, "NAME": user.name}
@@ -63,12 +60,12 @@ def user_row(call: "Call", user: User, *, current: bool = False) -> Map:
     return row
 
 
-def user_current(call: "Call") -> Json:
+def user_current(call: Call) -> Json:
     user = call.portal.world.users[call.user_id]
     return user_row(call, user, current=True)
 
 
-def user_get(call: "Call") -> Json:
+def user_get(call: Call) -> Json:
     """Names of filters in any case; `sort` and `order` are two texts; nobody promises an order without them."""
     params = {name.upper(): value for name, value in call.params.items()}
     wanted = params.get("FILTER")
@@ -120,7 +117,7 @@ def _values(user: User) -> Map:
     }
 
 
-def _fits(prefix: str, name: str, actual: Json, value: Json, call: "Call") -> bool:
+def _fits(prefix: str, name: str, actual: Json, value: Json, call: Call) -> bool:
     if name == "ACTIVE":
         wanted_active = value is True or php.to_text(value).upper() in {"Y", "1", "TRUE"}
         return bool(actual) is (wanted_active is not prefix.startswith("!"))

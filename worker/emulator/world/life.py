@@ -4,13 +4,12 @@ import random
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from worker.emulator.dates import zone
-from worker.emulator.model import Event, Task
+from worker.emulator.world.acts import Acts
+from worker.emulator.world.model import Event, Task
+from worker.emulator.world.zones import zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from worker.emulator.portal import Portal
 
 _TITLES = (
     "Call the supplier",
@@ -25,7 +24,7 @@ _TITLES = (
 class Life:
     """Acts of people, seeded; `step` does one and tells it in a sentence."""
 
-    def __init__(self, portal: "Portal", seed: int) -> None:
+    def __init__(self, portal: Acts, seed: int) -> None:
         self._portal = portal
         self._dice = random.Random(seed)
 

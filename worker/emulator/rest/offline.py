@@ -1,18 +1,13 @@
-"""Events: bindings and the offline queue (api-reference/events/)."""
+"""event.*: bindings and the offline queue (api-reference/events/)."""
 
 import secrets
-from dataclasses import dataclass
-from datetime import datetime
-from hashlib import md5
-from typing import TYPE_CHECKING
 
-from worker.emulator import php
-from worker.emulator.dates import iso
-from worker.emulator.errors import RestError
-from worker.emulator.php import Json, Map
-
-if TYPE_CHECKING:
-    from worker.emulator.rest import Call
+from worker.emulator.rest import php
+from worker.emulator.rest.call import Call
+from worker.emulator.rest.dates import iso
+from worker.emulator.rest.errors import RestError, argument
+from worker.emulator.rest.php import Json, Map
+from worker.emulator.world.offline import Binding, Queued
 
 _EVENTS = {
     "ONTASKADD": "task",
@@ -27,52 +22,10 @@ _EVENTS = {
 }
 
 
-@dataclass
-class Binding:
-    event: str
-    handler: str
-    auth_type: int
-    offline: bool
-    connector: str = ""
-
-
-@dataclass
-class Queued:
-    row_id: int
-    at: datetime
-    event: str
-    data: Json
-    user_id: int
-    message_id: str
-    connector: str = ""
-    process_id: str = ""
-    error: int = 0
-
-
-class Queue:
-    """One row per event and data until it is picked up: repeated updates collapse into one, with a new time."""
-
-    def __init__(self) -> None:
-        self.bindings: list[Binding] = []
-        self.rows: list[Queued] = []
-        self._next = 501
-
-    def happened(self, event: str, data: Json, user_id: int, at: datetime) -> None:
-        for connector in {bound.connector for bound in self.bindings if bound.offline and bound.event == event}:
-            message_id = md5(f"{event}{data}{connector}".encode(), usedforsecurity=False).hexdigest()
-            for row in self.rows:
-                if row.message_id == message_id and not row.process_id:
-                    row.at = at
-                    break
-            else:
-                self.rows.append(Queued(self._next, at, event, data, user_id, message_id, connector))
-                self._next += 1
-
-
-def bind(call: "Call") -> Json:
+def bind(call: Call) -> Json:
     event = php.to_text(call.params.get("event")).upper()
     if not event:
-        raise RestError("ERROR_ARGUMENT", "Argument 'EVENT' is null or empty", argument="EVENT")
+        raise argument("EVENT")
     is_offline = php.to_text(call.params.get("event_type")) == "offline"
     if event not in _EVENTS or (_EVENTS[event] and _EVENTS[event] not in call.scopes):
         raise RestError("ERROR_EVENT_NOT_FOUND", "Event not found", status=400)
@@ -86,7 +39,7 @@ def bind(call: "Call") -> Json:
         )
     handler = php.to_text(call.params.get("handler"))
     if not handler and not is_offline:
-        raise RestError("ERROR_ARGUMENT", "Argument 'HANDLER' is null or empty", argument="HANDLER")
+        raise argument("HANDLER")
     new = Binding(
         event, "" if is_offline else handler, auth_type, is_offline, php.to_text(call.params.get("auth_connector"))
     )
@@ -96,7 +49,7 @@ def bind(call: "Call") -> Json:
     return True
 
 
-def unbind(call: "Call") -> Json:
+def unbind(call: Call) -> Json:
     event = php.to_text(call.params.get("event")).upper()
     handler = php.to_text(call.params.get("handler"))
     is_offline = php.to_text(call.params.get("event_type")) == "offline"
@@ -113,7 +66,7 @@ def unbind(call: "Call") -> Json:
     return {"count": count}
 
 
-def get_bound(call: "Call") -> Json:
+def get_bound(call: Call) -> Json:
     """An offline binding has its connector where the others have a handler (event-get.md)."""
     rows: list[Map] = []
     for bound in call.portal.queue.bindings:
@@ -125,14 +78,14 @@ def get_bound(call: "Call") -> Json:
     return rows
 
 
-def _queue_of(call: "Call") -> list[Queued]:
+def _queue_of(call: Call) -> list[Queued]:
     if not call.portal.world.is_admin(call.user_id):
         raise RestError("ACCESS_DENIED", "Access denied!")
     connector = php.to_text(call.params.get("auth_connector"))
     return [row for row in call.portal.queue.rows if row.connector == connector]
 
 
-def _printed(call: "Call", row: Queued, *, state: bool = False) -> Map:
+def _printed(call: Call, row: Queued, *, state: bool = False) -> Map:
     out: Map = {
         "ID": str(row.row_id),
         "TIMESTAMP_X": iso(row.at, call.portal.spec.server_zone),
@@ -164,7 +117,7 @@ def _matching(rows: list[Queued], wanted: Map) -> list[Queued]:
     return rows
 
 
-def offline_get(call: "Call") -> Json:
+def offline_get(call: Call) -> Json:
     """`clear=1`, the default, hands rows out and forgets them; `clear=0` marks them with a process."""
     rows = _matching(_queue_of(call), php.as_map(call.params.get("filter")))
     keeps = "clear" in call.params and not php.truthy(call.params.get("clear"))
@@ -185,10 +138,10 @@ def offline_get(call: "Call") -> Json:
     return {"process_id": process_id or None, "events": [_printed(call, row) for row in rows]}
 
 
-def _chosen(call: "Call") -> list[Queued]:
+def _chosen(call: Call) -> list[Queued]:
     process_id = php.to_text(call.params.get("process_id"))
     if not process_id:
-        raise RestError("ERROR_ARGUMENT", "Argument 'PROCESS_ID' is null or empty", argument="PROCESS_ID")
+        raise argument("PROCESS_ID")
     rows = [row for row in _queue_of(call) if row.process_id == process_id]
     if messages := {php.to_text(item) for item in php.as_items(call.params.get("message_id"))}:
         return [row for row in rows if row.message_id in messages]
@@ -197,19 +150,19 @@ def _chosen(call: "Call") -> list[Queued]:
     return rows
 
 
-def offline_clear(call: "Call") -> Json:
+def offline_clear(call: Call) -> Json:
     gone = _chosen(call)
     call.portal.queue.rows = [row for row in call.portal.queue.rows if row not in gone]
     return True
 
 
-def offline_error(call: "Call") -> Json:
+def offline_error(call: Call) -> Json:
     for row in _chosen(call):
         row.error = 1
     return True
 
 
-def offline_list(call: "Call") -> Json:
+def offline_list(call: Call) -> Json:
     rows = _matching(_queue_of(call), php.as_map(call.params.get("filter")))
     rows = sorted(rows, key=lambda row: row.row_id)
     begin = max(0, php.to_int(call.params.get("start"))) // 50 * 50

@@ -6,70 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from worker.emulator import php
 from worker.emulator.faults import TOKEN_KINDS, Faults
-from worker.emulator.php import Map
-
-if TYPE_CHECKING:
-    from worker.emulator.portal import Portal
+from worker.emulator.rest import php
+from worker.emulator.rest.php import Map
+from worker.emulator.server.grants import Application, Code, Grant, Pair, TokenError, TokenReply
 
 CODE_SECONDS = 30
 REFRESH_DAYS = 180
-
-
-@dataclass
-class Grant:
-    """What was asked of the token server; secrets only as hashes."""
-
-    grant_type: str
-    at: datetime
-    outcome: str
-    portal: str = ""
-    user_id: int = 0
-    token_sha: str = ""
-    http_method: str = ""
-
-
-@dataclass(repr=False)
-class Pair:
-    """An access token and the refresh token issued beside it."""
-
-    portal: "Portal"
-    user_id: int
-    access: str
-    refresh: str
-    expires: datetime
-    refresh_expires: datetime
-    scope: str
-    dead: bool = False
-
-
-@dataclass(repr=False)
-class _Code:
-    portal: "Portal"
-    user_id: int
-    expires: datetime
-
-
-@dataclass(frozen=True)
-class TokenReply:
-    status: int
-    body: Map
-    lose: bool = False
-    raw: bytes | None = None
-    hang: float = 0.0
-
-
-class TokenError(Exception):
-    """An error of error-codes.md; its statuses are undocumented, these are what the vendor's SDK expects."""
-
-    def __init__(self, code: str, text: str, status: int = 400) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-        self.status = status
 
 
 @dataclass(repr=False)
@@ -83,13 +28,11 @@ class TokenServer:
     methods: set[str] = field(default_factory=lambda: {"GET", "POST"})
     killed: Literal["expired_token", "invalid_token", "works"] = "expired_token"
     """How a portal answers to the access token of a killed pair."""
-    exchange_tells_user: bool = False
-    """Whether `expires` and `user_id` come with the first pair, too (documented for refreshes only)."""
     faults: Faults = field(default_factory=lambda: Faults(TOKEN_KINDS))
     log: list[Grant] = field(default_factory=list)
     host: str = ""
-    _portals: list["Portal"] = field(default_factory=list)
-    _codes: dict[str, _Code] = field(default_factory=dict)
+    _portals: list[Application] = field(default_factory=list)
+    _codes: dict[str, Code] = field(default_factory=dict)
     _access: dict[str, Pair] = field(default_factory=dict)
     _refresh: dict[str, Pair] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -99,16 +42,16 @@ class TokenServer:
             f"TokenServer({self.host!r}, rotation={self.rotation!r}, lifetime={self.lifetime}, grants={len(self.log)})"
         )
 
-    def know(self, portal: "Portal") -> None:
+    def know(self, portal: Application) -> None:
         self._portals.append(portal)
 
-    def new_code(self, portal: "Portal", user_id: int) -> str:
+    def new_code(self, portal: Application, user_id: int) -> str:
         code = secrets.token_hex(16)
         with self._lock:
-            self._codes[code] = _Code(portal, user_id, self.clock() + timedelta(seconds=CODE_SECONDS))
+            self._codes[code] = Code(portal, user_id, self.clock() + timedelta(seconds=CODE_SECONDS))
         return code
 
-    def issue(self, portal: "Portal", user_id: int, *, refresh: str | None = None) -> Pair:
+    def issue(self, portal: Application, user_id: int, *, refresh: str | None = None) -> Pair:
         """A new pair, with the given refresh token where the chain keeps it."""
         now = self.clock()
         pair = Pair(
@@ -125,7 +68,7 @@ class TokenServer:
             self._refresh[pair.refresh] = pair
         return pair
 
-    def check(self, portal: "Portal", access: str) -> tuple[Pair | None, str]:
+    def check(self, portal: Application, access: str) -> tuple[Pair | None, str]:
         """The pair of a token, or the error that the portal answers."""
         pair = self._access.get(access)
         if pair is None or pair.portal is not portal:
@@ -136,14 +79,14 @@ class TokenServer:
             return None, "expired_token"
         return pair, ""
 
-    def expire(self, portal: "Portal") -> None:
+    def expire(self, portal: Application) -> None:
         """All access tokens of a portal run out now; refresh tokens live on."""
         with self._lock:
             for pair in self._access.values():
                 if pair.portal is portal:
                     pair.expires = min(pair.expires, self.clock())
 
-    def revoke(self, portal: "Portal", user_id: int | None = None) -> None:
+    def revoke(self, portal: Application, user_id: int | None = None) -> None:
         """The refresh tokens die, of one user or of all: they must authorize anew."""
         with self._lock:
             for token, pair in list(self._refresh.items()):
@@ -162,7 +105,7 @@ class TokenServer:
             "server_endpoint": f"http://{self.host}/rest/",
             "status": "L",
         }
-        if not first or self.exchange_tells_user:
+        if not first:
             body["expires"] = int(pair.expires.timestamp())
             body["user_id"] = pair.user_id
         if with_refresh:
@@ -209,14 +152,14 @@ class TokenServer:
             return self._renew(portal, php.to_text(params.get("refresh_token")), record)
         raise TokenError("invalid_request", "Unknown grant type")
 
-    def _exchange(self, portal: "Portal", code: str, record: Grant) -> Map:
+    def _exchange(self, portal: Application, code: str, record: Grant) -> Map:
         known = self._codes.pop(code, None)  # single use, whatever comes of it
         if known is None or known.portal is not portal or known.expires <= self.clock():
             raise TokenError("invalid_grant", "Invalid authorization code")
         record.user_id = known.user_id
         return self.answer(self.issue(portal, known.user_id), first=True)
 
-    def _renew(self, portal: "Portal", token: str, record: Grant) -> Map:
+    def _renew(self, portal: Application, token: str, record: Grant) -> Map:
         pair = self._refresh.get(token)
         if pair is None or pair.portal is not portal or pair.refresh_expires <= self.clock():
             raise TokenError("invalid_grant", "Invalid refresh token")

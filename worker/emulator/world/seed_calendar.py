@@ -4,10 +4,10 @@ import random
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from worker.emulator.dates import midnight, zone
-from worker.emulator.model import Event, Section, World
-from worker.emulator.recurrence import WEEK, Rule
 from worker.emulator.spec import PortalSpec
+from worker.emulator.world.model import Event, Section, World
+from worker.emulator.world.recurrence import WEEK, Rule
+from worker.emulator.world.zones import midnight, zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

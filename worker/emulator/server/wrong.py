@@ -1,8 +1,8 @@
 """Answers to a whole request that is to go wrong."""
 
-from worker.emulator.errors import RestError
 from worker.emulator.faults import Fault
-from worker.emulator.server import Reply, html_reply, json_reply, redirect
+from worker.emulator.rest.errors import RestError
+from worker.emulator.server.wire import Reply, html_reply, json_reply, redirect
 
 _ERRORS = {
     "rate_limit": ("QUERY_LIMIT_EXCEEDED", "Too many requests"),

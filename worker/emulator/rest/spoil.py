@@ -1,17 +1,13 @@
 """Faults inside a good answer: what pages do when rows move under the reader, and rubbish in single fields."""
 
 import copy
-from typing import TYPE_CHECKING
 
 from worker.emulator.faults import Fault
-from worker.emulator.php import Json
-
-if TYPE_CHECKING:
-    from worker.emulator.portal import Portal
+from worker.emulator.rest.php import Json
 
 
-def spoil(result: Json, fault: Fault, portal: "Portal") -> Json:
-    """A copy of an answer with the fault in it."""
+def spoil(result: Json, fault: Fault, spoiled: list[str]) -> Json:
+    """A copy of an answer with the fault in it; `spoiled` gets the ids of records with rubbish in them."""
     result = copy.deepcopy(result)
     rows = result.get("tasks") if isinstance(result, dict) and "tasks" in result else result
     if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
@@ -24,14 +20,14 @@ def spoil(result: Json, fault: Fault, portal: "Portal") -> Json:
     elif fault.kind == "page_fall":
         rows.reverse()
     elif fault.kind == "lost_rows":
-        del rows[at : at + int(fault.options.get("count", 1))]
+        del rows[at]
     elif fault.kind == "doubled_rows":
-        rows[at:at] = copy.deepcopy(rows[at : at + int(fault.options.get("count", 1))])
+        rows.insert(at, copy.deepcopy(rows[at]))
     elif fault.kind == "surrogate":
         name = str(fault.options.get("field", "title" if key == "id" else "NAME"))
         rows[at][name] = f"{rows[at].get(name) or ''}\ud800"
     elif fault.kind == "junk_field":
         name = str(fault.options.get("field", "changedDate" if key == "id" else key))
         rows[at][name] = fault.options.get("value", "not-a-date" if key == "id" else "abc")
-        portal.spoiled.append(str(rows[at].get(key)))
+        spoiled.append(str(rows[at].get(key)))
     return result

@@ -1,117 +1,26 @@
-"""What a right mirror holds: computed from the state, never from an answer. The columns are the mirror's contract."""
+"""What a right mirror holds of the calendars."""
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
 
-from worker.emulator.dates import instant, zone
-from worker.emulator.eventrow import mask
-from worker.emulator.model import Event, Task, User
-from worker.emulator.recurrence import WEEK
-
-if TYPE_CHECKING:
-    from worker.emulator.portal import Portal
-
-Row = dict[str, Any]
-Window = tuple[datetime, datetime]
+from worker.emulator.world.masks import mask
+from worker.emulator.world.mirror import Row, View, clean, kept, packed
+from worker.emulator.world.model import Event, World
+from worker.emulator.world.recurrence import WEEK
+from worker.emulator.world.zones import instant
 
 
-def truth(portal: "Portal", viewer: int, calendars: Sequence[str], window: Window) -> dict[str, list[Row]]:
-    world = portal.world
-    tasks = [_task(world.tasks[task_id]) for task_id in world.task_ids if world.sees_task(viewer, world.tasks[task_id])]
-    tables = {
-        "tasks": tasks,
-        "users": [_user(portal, user) for user in world.users.values() if user.user_type not in {"bot", "email"}],
-        "planner_tasks": _planner(portal, viewer),
-    }
-    return tables | _Calendars(portal, viewer, calendars, window).tables()
-
-
-def clean(value: str | None) -> str | None:
-    """As SQL can keep it: no NUL, no half of a surrogate pair; an empty text is no text."""
-    return kept(value) or None if value is not None else None
-
-
-def kept(value: str) -> str:
-    return "".join("\ufffd" if char == "\0" or "\ud800" <= char <= "\udfff" else char for char in value)
-
-
-def packed(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _task(task: Task) -> Row:
-    crm = task.uf.get("UF_CRM_TASK")
-    return {
-        "task_id": task.task_id,
-        "title": kept(task.title),
-        "description": clean(task.description),
-        "status": task.status,
-        "priority": task.priority,
-        "created_by_id": task.created_by,
-        "responsible_id": task.responsible,
-        "group_id": task.group_id or None,
-        "parent_id": task.parent_id or None,
-        "stage_id": task.stage_id or None,
-        "deadline": task.deadline,
-        "created_at": task.created,
-        "changed_at": task.changed,
-        "activity_at": task.activity,
-        "closed_at": task.closed,
-        "start_plan_at": task.start_plan,
-        "end_plan_at": task.end_plan,
-        "started_at": task.started,
-        "time_estimate_seconds": task.time_estimate,
-        "time_spent_seconds": task.time_spent,
-        "accomplices": packed(sorted(task.accomplices)),
-        "auditors": packed(sorted(task.auditors)),
-        "tags": packed(sorted(kept(tag) for tag in task.tags.values())),
-        "crm_links": packed(crm if isinstance(crm, list) else []),
-    }
-
-
-def _user(portal: "Portal", user: User) -> Row:
-    contacts = bool({"user", "user_basic"} & set(portal.scope.split(",")))
-    return {
-        "user_id": user.user_id,
-        "name": kept(user.name),
-        "last_name": clean(user.last_name),
-        "second_name": clean(user.second_name),
-        "email": clean(user.email) if contacts else None,
-        "active": user.active,
-        "work_position": clean(user.work_position),
-        "departments": packed(sorted(user.departments)),
-        "user_type": user.user_type,
-        "time_zone": clean(user.zone),
-    }
-
-
-def _planner(portal: "Portal", viewer: int) -> list[Row]:
-    today = portal.clock().astimezone(zone(portal.world.zone_of(viewer))).date()
-    tasks = portal.world.tasks
-    ids = [
-        task_id
-        for task_id in portal.world.planner.get(viewer, [])
-        if task_id in tasks and portal.world.sees_task(viewer, tasks[task_id])
-    ]
-    return [
-        {"user_id": viewer, "planned_on": today, "task_id": task_id, "position": position}
-        for position, task_id in enumerate(ids)
-    ]
-
-
-class _Calendars:
+class CalendarTruth:
     """The four calendar tables of one viewer."""
 
-    def __init__(self, portal: "Portal", viewer: int, calendars: Sequence[str], window: Window) -> None:
-        self.portal = portal
-        self.world = portal.world
-        self.viewer = viewer
-        self.viewer_zone = self.world.zone_of(viewer)
-        self.window = window
+    def __init__(self, world: World, view: View) -> None:
+        self.world = world
+        self.viewer = view.viewer
+        self.viewer_zone = world.zone_of(view.viewer)
+        self.window = view.window
+        self.language = view.language
         self.sections = [
-            section for section in self.world.sections.values() if self._wanted(section.section_id, calendars)
+            section for section in self.world.sections.values() if self._wanted(section.section_id, view.calendars)
         ]
 
     def _wanted(self, section_id: int, calendars: Sequence[str]) -> bool:
@@ -188,7 +97,7 @@ class _Calendars:
     def _event(self, event: Event) -> Row:
         begin, end = self._span(event, event.starts)
         level = self.world.event_access(self.viewer, event)
-        hidden = mask(self.portal.spec.language, event.accessibility)
+        hidden = mask(self.language, event.accessibility)
         name = {"full": event.name, "title": f"{event.name} {hidden}"}.get(level, hidden)
         parent = event.parent_id if event.parent_id != event.event_id else None
         return {

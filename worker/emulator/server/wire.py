@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from worker.emulator import php
-from worker.emulator.php import Json, Map
+from worker.emulator.rest import php
+from worker.emulator.rest.php import Json, Map
 
 
 @dataclass
@@ -152,9 +152,6 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def do_POST(self) -> None:
-        self._serve()
-
-    def do_PUT(self) -> None:
         self._serve()
 
     def log_message(self, *args: Any) -> None:  # noqa: ANN401  the base's own

@@ -1,11 +1,13 @@
 """An invented office: people, groups and tasks. Everything comes from the seed and the hour of the start."""
 
 import random
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from worker.emulator.model import Group, Task, User, World
-from worker.emulator.seed_calendar import fill_calendar
 from worker.emulator.spec import PortalSpec
+from worker.emulator.world.model import Group, Task, User, World
+from worker.emulator.world.seed_calendar import fill_calendar
+from worker.emulator.world.zones import told_apart
 
 _NAMES = (
     ("Анна", "Кузнецова", "F"), ("Jo", "Park", "M"), ("Пётр", "Щёголев", "M"), ("Kim", "Roe", "F"),
@@ -30,24 +32,32 @@ _TEXTS = (
     "  leading and trailing blanks  ",
 )
 _TAGS = ("vip", "срочно", "Q4", "ёж", "to be; split, maybe", "🔥")
+_OWN_FIELDS = ("UF_AUTO_128374650192", "UF_CONTRACT_NO")
 _GROUPS = ("Sales", "Стройка", "R&D «Север»", "Support 24/7", "Маркетинг", "Event team")
 
 
 class Dice(random.Random):
     """Seeded chance with the few throws we need."""
 
+    zones: Collection[str] = ()
+    """No clock of theirs shows a thrown instant twice: a portal's answers could not tell one from the other."""
+
+    def told(self, at: datetime) -> datetime:
+        return told_apart(at, self.zones)
+
     def often(self, share: float) -> bool:
         return self.random() < share
 
     def past(self, now: datetime, least_days: float, most_days: float) -> datetime:
-        return now - timedelta(seconds=self.randrange(int(least_days * 86400), int(most_days * 86400)))
+        return self.told(now - timedelta(seconds=self.randrange(int(least_days * 86400), int(most_days * 86400))))
 
 
 def make_world(spec: PortalSpec, now: datetime) -> World:
     dice = Dice(spec.seed)
+    dice.zones = spec.zones
     world = World(server_zone=spec.server_zone)
     world.user_fields = {"UF_CRM_TASK": False, "UF_TASK_WEBDAV_FILES": False, "UF_MAIL_MESSAGE": None}
-    world.user_fields |= dict.fromkeys(spec.uf_fields)
+    world.user_fields |= dict.fromkeys(_OWN_FIELDS)
     _fill_users(world, spec, dice, now)
     _fill_groups(world, spec, dice)
     _fill_tasks(world, spec, dice, now)
@@ -76,7 +86,7 @@ def _fill_users(world: World, spec: PortalSpec, dice: Dice, now: datetime) -> No
             gender=gender if number % 3 else "",
             registered=dice.past(now, 400, 1200),
             last_login=dice.past(now, 1, 30) if number % 6 != 5 else None,
-            changed=now - timedelta(days=7 + number),
+            changed=dice.told(now - timedelta(days=7 + number)),
         )
         user_id += dice.choice((1, 2, 2, 5))
 
@@ -93,10 +103,9 @@ def _fill_groups(world: World, spec: PortalSpec, dice: Dice) -> None:
 def _fill_tasks(world: World, spec: PortalSpec, dice: Dice, now: datetime) -> None:
     task_id = 2**31 + 10 if spec.big_ids else 10
     tags = {number * 2 + 31: tag for number, tag in enumerate(_TAGS)}
-    world.next_tag_id = max(tags) + 2
     for number in range(spec.tasks):
         task_id += dice.choice((1, 1, 1, 2, 2, 3, 7, 40))
-        task = _make_task(world, spec, dice, now, task_id)
+        task = _make_task(world, dice, now, task_id)
         if number and dice.often(0.1):
             task.parent_id = dice.choice(world.task_ids)
         if dice.often(0.3):
@@ -109,11 +118,11 @@ def _fill_tasks(world: World, spec: PortalSpec, dice: Dice, now: datetime) -> No
         world.planner[user_id] = mine[:5]
 
 
-def _make_task(world: World, spec: PortalSpec, dice: Dice, now: datetime, task_id: int) -> Task:
+def _make_task(world: World, dice: Dice, now: datetime, task_id: int) -> Task:
     users = list(world.users)
     created = dice.past(now, 30, 400)
     changed = created + (now - timedelta(days=7) - created) * dice.random()
-    changed = changed.replace(microsecond=0)
+    changed = dice.told(changed.replace(microsecond=0))
     task = Task(
         task_id=task_id,
         title=f"{dice.choice(_ACTS)} {dice.choice(_THINGS)}",
@@ -122,7 +131,7 @@ def _make_task(world: World, spec: PortalSpec, dice: Dice, now: datetime, task_i
         created=created,
         # Rows that never changed may have no date of change: the filter then falls back on the creation.
         changed=None if dice.often(0.02) else changed,
-        activity=None if dice.often(0.02) else changed + timedelta(seconds=dice.randrange(0, 3 * 86400)),
+        activity=None if dice.often(0.02) else dice.told(changed + timedelta(seconds=dice.randrange(0, 3 * 86400))),
         description=dice.choice(_TEXTS),
         status=dice.choice((2, 2, 3, 3, 4, 5, 5, 5, 6)),
         priority=dice.choice((0, 1, 1, 1, 2)),
@@ -131,14 +140,15 @@ def _make_task(world: World, spec: PortalSpec, dice: Dice, now: datetime, task_i
     )
     task.changed_by = task.responsible
     if dice.often(0.5):
-        task.deadline = (now + timedelta(minutes=30 * dice.randrange(-48 * 120, 48 * 120))).replace(second=0)
+        deadline = now + timedelta(minutes=30 * dice.randrange(-48 * 120, 48 * 120))
+        task.deadline = dice.told(deadline.replace(second=0))
     if task.status == 5:
         task.closed, task.closed_by = changed, task.responsible
     if task.status in {3, 4, 5}:
-        task.started = created + timedelta(hours=1)
+        task.started = dice.told(created + timedelta(hours=1))
     if dice.often(0.15):
-        task.start_plan = created + timedelta(days=1)
-        task.end_plan = task.start_plan + timedelta(days=5)
+        task.start_plan = dice.told(created + timedelta(days=1))
+        task.end_plan = dice.told(task.start_plan + timedelta(days=5))
     if dice.often(0.2):
         task.time_estimate, task.time_spent = dice.choice((900, 3600, 86400)), dice.choice((None, 0, 540))
     task.stage_id = dice.choice((0, 17, 19)) if task.group_id else 0
@@ -148,6 +158,6 @@ def _make_task(world: World, spec: PortalSpec, dice: Dice, now: datetime, task_i
     task.favorite_of = {1} if dice.often(0.05) else set()
     if dice.often(0.2):
         task.uf["UF_CRM_TASK"] = dice.sample(["D_12", "C_7", "CO_3", "L_91", "T88_3"], 2)
-    for name in spec.uf_fields:
+    for name in _OWN_FIELDS:
         task.uf[name] = dice.choice((None, "", f"№ {task_id}", "да"))
     return task

@@ -1,16 +1,12 @@
 """batch: up to 50 calls in one request (settings/how-to-call-rest-api/batch.md)."""
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from worker.emulator import php
-from worker.emulator.errors import RestError
-from worker.emulator.php import Json, Map
-from worker.emulator.rest import Call, Caller, run
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from worker.emulator.portal import Portal
+from worker.emulator.rest import php
+from worker.emulator.rest.call import Call, Caller, Site
+from worker.emulator.rest.errors import RestError
+from worker.emulator.rest.php import Json, Map
+from worker.emulator.rest.run import run
 
 LENGTH = 50
 
@@ -21,7 +17,7 @@ def commands(params: Map) -> list[tuple[str, str]]:
     return [(key, command) for key, command in cmd.items() if isinstance(command, str)]
 
 
-def run_batch(portal: "Portal", params: Map, caller: Caller, now: "datetime") -> Json:
+def run_batch(portal: Site, params: Map, caller: Caller, now: datetime) -> Json:
     halt = php.truthy(params.get("halt"))
     results: Map = {}
     errors: Map = {}

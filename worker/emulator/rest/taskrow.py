@@ -1,18 +1,13 @@
-"""tasks.task.list, tasks.task.get and task.planner.getlist (api-reference/tasks/)."""
+"""One task as tasks.task.list prints it (api-reference/tasks/fields.md)."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-from worker.emulator import php
-from worker.emulator.dates import offset, suffix, zone
-from worker.emulator.errors import RestError
-from worker.emulator.model import Task, World
-from worker.emulator.php import Json, Map
-from worker.emulator.taskfilter import find_tasks
-
-if TYPE_CHECKING:
-    from worker.emulator.rest import Call
+from worker.emulator.rest import php
+from worker.emulator.rest.dates import suffix
+from worker.emulator.rest.php import Json, Map
+from worker.emulator.world.model import Task, World
+from worker.emulator.world.zones import offset, zone
 
 _DAY = timedelta(days=1)
 
@@ -204,49 +199,3 @@ class Selection:
         if "STATUS" in self.extra:
             row["subStatus"] = str(sub_status(task, view.user_id, view.now))
         return row
-
-
-def task_list(call: "Call") -> Json:
-    world, now = call.portal.world, call.now
-    view = View(world, call.user_id, now)
-    order = {name.upper(): php.to_text(way).lower() for name, way in php.as_map(call.params.get("order")).items()}
-    start = php.to_int(call.params.get("start"))
-    found, total = find_tasks(
-        world, call.user_id, php.as_map(call.params.get("filter")), order=order, start=start, now=now
-    )
-    selection = Selection(call.params.get("select"), list(order))
-    if total is not None:
-        call.total = total
-        begin = max(0, start) // 50 * 50  # rounded down to a page
-        if begin + len(found) < total:
-            call.next = begin + 50
-    return {"tasks": [selection.row(task, view) for task in found]}
-
-
-def task_get(call: "Call") -> Json:
-    """One task; `[]` where there is none or it may not be seen (tasks-task-get.md)."""
-    if "taskId" not in call.params and "id" not in call.params:
-        raise RestError("100", "CTaskItem All parameters in the constructor must have real class type (internal error)")
-    world = call.portal.world
-    task_id = php.to_int(call.params.get("taskId", call.params.get("id")))
-    if task_id <= 0:
-        raise RestError("0", "wrong task id (internal error)")
-    task = world.tasks.get(task_id)
-    if task is None or not world.sees_task(call.user_id, task):
-        return []
-    view = View(world, call.user_id, call.now)
-    row = Selection(call.params.get("select"), []).row(task, view)
-    row["action"] = {name: world.is_admin(call.user_id) for name in ("complete", "start", "remove", "edit", "defer")}
-    return {"task": row}
-
-
-def planner_list(call: "Call") -> Json:
-    """Stored ids less those gone since: a gap makes a map of the list (task-planner-get-list.md)."""
-    world = call.portal.world
-    planned = world.planner.get(call.user_id, [])
-    kept = {
-        str(place): str(task_id) if call.portal.spec.planner_texts else task_id
-        for place, task_id in enumerate(planned)
-        if (task := world.tasks.get(task_id)) and world.sees_task(call.user_id, task)
-    }
-    return php.array(kept)

@@ -11,11 +11,12 @@ from fnmatch import fnmatchcase
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
-from worker.emulator import php
-from worker.emulator.dates import EPOCH, parse
-from worker.emulator.errors import RestError
-from worker.emulator.model import Task, World
-from worker.emulator.php import Json, Map
+from worker.emulator.rest import php
+from worker.emulator.rest.dates import EPOCH, parse
+from worker.emulator.rest.errors import RestError
+from worker.emulator.rest.php import Json, Map
+from worker.emulator.rest.taskrow import sub_status
+from worker.emulator.world.model import Task, World
 
 Test = Callable[[Task], bool]
 
@@ -178,8 +179,6 @@ class _Tests:
         return lambda task: compare(getter(task), number)
 
     def _sub_status(self, task: Task) -> int:
-        from worker.emulator.tasks import sub_status  # noqa: PLC0415  tasks.py asks this module for its rows
-
         return sub_status(task, self.user_id, self.now)
 
     def _date(self, prefix: str, getter: Callable[[Task], datetime | None], value: Json, *, raw: bool) -> Test:

@@ -1,13 +1,11 @@
 """Dates in the portal's many spellings."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
+
+from worker.emulator.world.zones import zone
 
 EPOCH = datetime.fromtimestamp(0, UTC)
-FAR = date(2038, 1, 1)
-"""The end of an endless series."""
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?)?\s?(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
@@ -18,17 +16,6 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-@lru_cache(maxsize=512)
-def zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-def offset(name: str, at: datetime) -> int:
-    """Seconds that a zone is ahead of UTC at an instant."""
-    shift = at.astimezone(zone(name)).utcoffset()
-    return int(shift.total_seconds()) if shift is not None else 0
-
-
 def suffix(seconds: int) -> str:
     sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
     return f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}"
@@ -36,16 +23,6 @@ def suffix(seconds: int) -> str:
 
 def iso(at: datetime, zone_name: str) -> str:
     return at.astimezone(zone(zone_name)).replace(microsecond=0).isoformat()
-
-
-def instant(wall: datetime, zone_name: str) -> datetime:
-    """The UTC instant of a wall clock; a time that never was goes forward, one that was twice is the first."""
-    return wall.replace(tzinfo=zone(zone_name)).astimezone(UTC)
-
-
-def midnight(day: date) -> datetime:
-    """A day as a wall clock."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).replace(tzinfo=None)
 
 
 def formatted(wall: datetime, *, date_only: bool) -> str:

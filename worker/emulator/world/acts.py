@@ -7,9 +7,9 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from worker.emulator.calendar_acts import CalendarActs
-from worker.emulator.model import Task, User, World
-from worker.emulator.offline import Queue
+from worker.emulator.world.calendar_acts import CalendarActs
+from worker.emulator.world.model import Task, User, World
+from worker.emulator.world.offline import Queue
 
 _TASK_FIELDS = {known.name for known in fields(Task)}
 
@@ -21,6 +21,7 @@ class Acts(CalendarActs):
         self.world = world
         self.queue = queue
         self.clock = clock
+        self.admin_id = min(world.users)
         self.dice = random.Random(seed + 2)
         self.lock = threading.RLock()
 
@@ -28,7 +29,7 @@ class Acts(CalendarActs):
         """A task more; `task_id` may be given."""
         with self.lock:
             now = self.now()
-            author = by or self.default_user()
+            author = by or self.admin_id
             last = self.world.task_ids[-1] if self.world.task_ids else 0
             gone = max(self.world.bin, default=0)
             task = Task(
@@ -130,9 +131,6 @@ class Acts(CalendarActs):
     def now(self) -> datetime:
         """The portal's clock, in whole seconds as its database keeps them."""
         return self.clock().replace(microsecond=0)
-
-    def default_user(self) -> int:
-        return min(self.world.users)
 
     def _task_event(self, name: str, task_id: int, by: int, *, before: bool = True, after: bool = True) -> None:
         data: dict[str, object] = {

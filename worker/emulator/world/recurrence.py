@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from worker.emulator.dates import FAR
+from worker.emulator.world.zones import FAR
 
 WEEK = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 

@@ -1,27 +1,25 @@
 """calendar.section.get, calendar.event.get and calendar.event.getbyid (api-reference/calendar/)."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from worker.emulator import php
-from worker.emulator.dates import FAR, parse, zone
-from worker.emulator.errors import RestError
-from worker.emulator.eventrow import Shown, server_stamp
-from worker.emulator.model import Event, Section
-from worker.emulator.php import Json, Map
-
-if TYPE_CHECKING:
-    from worker.emulator.rest import Call
+from worker.emulator.rest import php
+from worker.emulator.rest.call import Call
+from worker.emulator.rest.dates import parse
+from worker.emulator.rest.errors import RestError
+from worker.emulator.rest.eventrow import Shown, server_stamp
+from worker.emulator.rest.php import Json, Map
+from worker.emulator.world.model import Event, Section
+from worker.emulator.world.zones import FAR, zone
 
 _DAY = 86400
 
 
-def _required(call: "Call", name: str) -> RestError:
+def _required(call: Call, name: str) -> RestError:
     text = f'The required parameter "{name}" for the method "{call.method}" is not set'
     return RestError("", text, status=400)
 
 
-def section_get(call: "Call") -> Json:
+def section_get(call: Call) -> Json:
     """No paging; those that may not be seen are left out (calendar-section-get.md)."""
     calendar_type = php.to_text(call.params.get("type"))
     if not calendar_type:
@@ -43,7 +41,7 @@ def _belongs(section: Section, calendar_type: str, owner_id: int) -> bool:
     return calendar_type == "company_calendar" or section.owner_id == owner_id
 
 
-def _section_row(call: "Call", section: Section) -> Map:
+def _section_row(call: Call, section: Section) -> Map:
     level = call.portal.world.access(call.user_id, section)
     created = section.created.astimezone(zone(call.portal.spec.server_zone)).strftime("%Y-%m-%d %H:%M:%S")
     mine = section.calendar_type == "user" and section.owner_id == call.user_id
@@ -79,7 +77,7 @@ def _section_row(call: "Call", section: Section) -> Map:
     }
 
 
-def event_get(call: "Call") -> Json:
+def event_get(call: Call) -> Json:
     """Series come expanded; no paging; the window is as wide as its reader's clock is wrong (calendar-event-get.md)."""
     calendar_type = php.to_text(call.params.get("type"))
     if not calendar_type:
@@ -103,7 +101,7 @@ def event_get(call: "Call") -> Json:
     return rows
 
 
-def _window(call: "Call") -> tuple[int, int, bool]:
+def _window(call: Call) -> tuple[int, int, bool]:
     """Stamps of both ends. Without any: a month back, three ahead; with one only, the other side is open."""
     zone_name = call.portal.spec.server_zone
     begin = parse(php.to_text(call.params.get("from")), zone_name)
@@ -135,7 +133,7 @@ def _rows(shown: Shown, event: Event, least: int, most: int, endless: bool) -> l
     return rows
 
 
-def event_by_id(call: "Call") -> Json:
+def event_by_id(call: Call) -> Json:
     """The master row, unexpanded; null for an unknown or hidden one (calendar-event-get-by-id.md)."""
     if "id" not in call.params:
         raise _required(call, "id")
