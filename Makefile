@@ -13,7 +13,7 @@ demo: $(STAMP) ## Watch an invented portal being mirrored (ARGS="--once" ends af
 	@$(BIN)/b24sync demo $(ARGS)
 
 ##@ Develop
-.PHONY: install check format test test-long bench migrate revision clean
+.PHONY: install check format test test-long chaos bench migrate revision clean
 install: $(STAMP) ## Make the virtual environment and install everything into it
 
 $(STAMP): pyproject.toml constraints.txt
@@ -39,6 +39,9 @@ test: $(STAMP) ## All tests but the long ones (ARGS="-k name" for some)
 
 test-long: $(STAMP) ## The long tests, bounded to 15 minutes
 	timeout 900 $(BIN)/pytest -m long $(ARGS)
+
+chaos: $(STAMP) ## Every fault against every resource, written to docs/chaos.md
+	WRITE_CHAOS=1 $(BIN)/pytest tests/chaos $(ARGS)
 
 bench: $(STAMP) ## Figures: requests and memory (tests/benchmarks)
 	timeout 900 $(BIN)/python tests/benchmarks/run.py $(ARGS)

@@ -125,6 +125,24 @@ def _create_access() -> None:
             nullable=False,
             comment="Grows with every lease; who holds an older one writes nothing",
         ),
+        sa.Column(
+            "events_mode",
+            sa.String(length=32),
+            nullable=True,
+            comment="Offline events: confirm, hints or polling (none for this account); NULL: not asked yet",
+        ),
+        sa.Column(
+            "events_checked_at",
+            UTC_TIME,
+            nullable=True,
+            comment="When it was last asked which events are bound; NULL: ask at once",
+        ),
+        sa.Column(
+            "events_process_id",
+            sa.String(length=191),
+            nullable=True,
+            comment="Events taken under this ID are not cleared yet: they are asked for again",
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_portals"),
         sa.UniqueConstraint("member_id", name="uq_portals_member_id"),
         comment="Connected Bitrix24 portals",
@@ -408,6 +426,15 @@ def _create_agenda() -> None:
         sa.Column("private", sa.Boolean(), nullable=True, comment="Hidden from others"),
         sa.Column("color", TEXT, nullable=True, comment="Colour"),
         sa.Column("masked", sa.Boolean(), nullable=True, comment="The account was not shown the real content"),
+        sa.Column(
+            "title_masked", sa.Boolean(), nullable=True, comment="Masked, and the name is a stand-in such as [Busy]"
+        ),
+        sa.Column(
+            "visible_hash",
+            sa.String(length=32),
+            nullable=True,
+            comment="Hash of what a mask does not hide: when it is and in whose calendar",
+        ),
         sa.Column("raw", TEXT, nullable=False, comment="The record as the portal sent it, JSON"),
         sa.Column(
             "content_hash",

@@ -51,6 +51,7 @@ def test_every_command_of_the_contract_is_there():
         "run",
         "sync",
         "status",
+        "rejected",
         "portals",
         "methods",
         "call",
@@ -95,6 +96,16 @@ def test_a_setting_is_in_the_readme(setting: str):
 @pytest.mark.parametrize("table", sorted(Base.metadata.tables))
 def test_a_table_is_documented(table: str):
     assert f"`{table}`" in documents() or f"{table}(" in documents()
+
+
+def test_every_link_between_the_pages_leads_somewhere():
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_readme_links_to_what_the_mirror_promises():
+    assert {"docs/promises.md", "docs/chaos.md"} <= set(re.findall(r"\]\(([^)#]+)\)", readme()))
 
 
 def test_no_secret_setting_is_part_of_the_repr():

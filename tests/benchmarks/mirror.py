@@ -1,4 +1,4 @@
-"""Connects one account and syncs twice; prints the figures of both and the memory of this process as JSON."""
+"""Connects one account, syncs twice and sweeps; prints the figures of all three and this process's memory as JSON."""
 
 import json
 import resource
@@ -6,6 +6,7 @@ import sys
 
 from worker.config import Settings
 from worker.sync.portal import Wish
+from worker.sync.report import Mode
 from worker.wiring import Wiring
 
 
@@ -19,8 +20,8 @@ def main() -> None:
     portal_id = wiring.connector.with_tokens(tokens).portal_id
     before = peak_mb()
     rounds = []
-    for _ in range(2):
-        outcome = wiring.sync.run(portal_id, Wish(at_once=True))
+    for mode in (None, None, Mode.RECONCILE):
+        outcome = wiring.sync.run(portal_id, Wish(at_once=True, mode=mode))
         rounds.append([report.as_dict() for report in outcome.reports] if outcome else [])
     wiring.close()
     sys.stdout.write(json.dumps({"rounds": rounds, "memory_before_mb": before, "memory_growth_mb": peak_mb() - before}))

@@ -16,11 +16,12 @@ HERE = Path(__file__).parent
 CASES = (
     ("1,000 tasks, 200 events, 20 users", {"tasks": 1000, "events": 200, "users": 20}),
     ("10,000 tasks, 200 events, 20 users", {"tasks": 10_000, "events": 200, "users": 20}),
+    ("100,000 tasks, 200 events, 20 users", {"tasks": 100_000, "events": 200, "users": 20, "limits": False}),
 )
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:
-    """Figures of two syncs of a portal like `spec`; portal and mirror are processes of their own."""
+    """Figures of two syncs and a sweep of a portal like `spec`; portal and mirror are processes of their own."""
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(
@@ -41,7 +42,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
         )
         portal.stdin.close()
         if mirror.returncode:
@@ -50,11 +51,11 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    line = "{:<36} {:>9} {:>9} {:>8} {:>8} {:>10}"
-    print(line.format("portal", "requests", "rows", "again", "written", "memory MB"))
+    line = "{:<36} {:>9} {:>9} {:>8} {:>8} {:>8} {:>10}"
+    print(line.format("portal", "requests", "rows", "again", "written", "sweep", "memory MB"))
     for name, spec in CASES:
         figures = measure(spec)
-        first, second = figures["rounds"]
+        first, second, sweep = figures["rounds"]
         print(
             line.format(
                 name,
@@ -62,6 +63,7 @@ def main() -> None:
                 sum(report["inserted"] for report in first),
                 sum(report["http_requests"] for report in second),
                 sum(report[kind] for report in second for kind in ("inserted", "updated", "deleted", "revived")),
+                sum(report["http_requests"] for report in sweep),
                 f"{figures['memory_growth_mb']:.1f}",
             )
         )

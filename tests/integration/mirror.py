@@ -13,11 +13,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, event, select
 
 from tests.conftest import FakeClock
+from worker.bitrix24.client import Client
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
 from worker.storage import migrate, portals
 from worker.storage.cursors import Cursor, load_cursor
-from worker.storage.models import Base, RejectedRecord
+from worker.storage.models import Account, Base, RejectedRecord
+from worker.storage.models import Portal as PortalRow
 from worker.storage.rejected import list_rejected
 from worker.storage.session import Database
 from worker.sync.lease import LeaseKeeper
@@ -73,9 +75,10 @@ class Stage:
         self.emulator.stop()
 
     def portal(self, **spec: Any) -> Portal:  # noqa: ANN401 - fields of PortalSpec
-        """A portal more; small unless told otherwise."""
+        """A portal more; small unless told otherwise. Without offline events: most tests are about polling."""
         number = len(self.emulator.portals)
-        values = {"name": f"portal{number}", "seed": number + 1, "tasks": 120, "events": 60, "users": 8} | spec
+        values = {"name": f"portal{number}", "seed": number + 1, "tasks": 120, "events": 60, "users": 8}
+        values |= {"offline_events": False} | spec
         return self.emulator.add_portal(PortalSpec(**values))
 
     def mirror(
@@ -152,7 +155,7 @@ class Mirror:
             database=self.database,
             clock=self.clock,
             leases=leases or self.leases,
-            client_for=self.wiring.client_for,
+            client_for=self._client_for,
             intervals=self._intervals,
             options=SyncOptions(
                 calendars=settings.calendars,
@@ -162,6 +165,12 @@ class Mirror:
             ),
             stopping=stopping,
         )
+
+    def _client_for(self, portal: PortalRow, account: Account) -> Client:
+        """With pauses that are not left to chance: the clock here jumps, and no heartbeat renews a lease meanwhile."""
+        client = self.wiring.client_for(portal, account)
+        client._jitter = lambda: 0.5
+        return client
 
     def turn(self, wish: Wish | None = None, *, attempt: int = 1, stop_after: int | None = None) -> Outcome:
         """One turn; with `stop_after` the stop flag is set once so many batches were asked."""

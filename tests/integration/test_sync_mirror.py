@@ -117,20 +117,6 @@ def test_what_people_do_with_tasks_and_users_is_found_by_an_ordinary_run(stage: 
     assert mirror.differences() == []
 
 
-def test_a_comment_is_seen_with_the_next_change_or_full_reading(stage: Stage):
-    """It moves the date of activity only, which the filter of changes does not look at."""
-    mirror = stage.mirror()
-    mirror.sync()
-    mirror.clock.advance(3600)
-    task_id = mirror.portal.world.task_ids[5]
-    mirror.portal.comment_task(task_id)
-
-    mirror.sync()
-    assert [text.split(":")[0] for text in mirror.differences()] == [f"tasks ({task_id},).activity_at"]
-    mirror.sync(Mode.FULL)
-    assert mirror.differences() == []
-
-
 def test_a_silent_change_is_seen_by_a_full_reading_only(stage: Stage):
     """No date moves and no event fires: this is what the weekly full reading is for."""
     mirror = stage.mirror()

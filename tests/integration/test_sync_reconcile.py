@@ -70,8 +70,8 @@ def test_more_than_the_share_missing_is_guarded_until_an_operator_forces_it(mirr
 def test_a_sweep_deletes_nothing_where_the_changes_could_not_be_read(mirror: Mirror):
     """A run is complete or it deletes nothing, though its other half was whole."""
     gone = drop(mirror, 2)
-    for after in (0, 2, 4):  # the two calls of the reading of changes, in three batches; the sweep's pass between them
-        mirror.portal.faults.add("sub_error", method="tasks.task.list", after=after, times=2)
+    for after in (0, 2, 4):  # the four calls of the reading of changes, in three batches; the sweep's pass between them
+        mirror.portal.faults.add("sub_error", method="tasks.task.list", after=after, times=4)
     reports = mirror.sync(Mode.RECONCILE)
     assert (statuses(reports)["tasks"], reports["tasks"].deleted) == ("incomplete", 0)
     assert set(gone) <= mirror.ids("tasks")

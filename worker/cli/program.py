@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "worker.cli.run:run",
     "sync": "worker.cli.sync:sync",
     "status": "worker.cli.status:status",
+    "rejected": "worker.cli.rejected:rejected",
     "portals": "worker.cli.portals:portals",
     "methods": "worker.cli.calls:methods",
     "call": "worker.cli.calls:call",

@@ -35,6 +35,8 @@ class PortalSpec:
     operating_seconds: float | None = None
     """What one call is billed; None: what it took."""
     billing: Literal["calls", "batch"] = "calls"
+    offline_events: bool = True
+    """Whether the portal knows event.* at all."""
     offline_extended: bool = True
     planner_texts: bool = False
     """The planner answers ids as texts."""

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from worker.errors import Rejected
 from worker.resources.calendar_calls import EVENTS, Owner, Window
+from worker.resources.calendar_mask import bare_title, visible_hash
 from worker.resources.calendar_record import (
     EventRecord,
     Span,
@@ -164,6 +165,7 @@ def _seen(instances: list[_Instance], reading: _Reading) -> EventSeen:
     first = by_start[min(by_start)]
     row = _row(first, reading)
     spans = [by_start[start].span for start in sorted(by_start)]
+    attendees = attendees_of(first.record)
     return EventSeen(
         event_id=first.record.id,
         row=row,
@@ -173,7 +175,7 @@ def _seen(instances: list[_Instance], reading: _Reading) -> EventSeen:
             for span in spans
             if _in_window(span, reading.window)
         ],
-        attendees=attendees_of(first.record),
+        attendees=None if row["masked"] and not attendees else attendees,
         parent_event_id=row["parent_event_id"],
     )
 
@@ -214,14 +216,19 @@ def _row(first: _Instance, reading: _Reading) -> dict[str, Any]:
         "private": to_bool(record.private_event, "PRIVATE_EVENT") or False,
         "color": text_or_none(record.color),
         "masked": record.is_masked,
+        "title_masked": record.is_title_masked,
     }
     # An instance's own time is the event's only where there is one instance; a series has its limits instead.
     when = (record.date_from_ts_utc, record.date_to_ts_utc, record.dt_length) if content["recurrence_rule"] else span
     custom = canonical_fields(reader.custom(raw), reading.viewer.tasks_clock)
+    # A stand-in for the name is in the viewer's language. The status of a meeting is that of the row's owner, whoever
+    # reads it: each participant has a row. What is the viewer's own (offsets, RINDEX) no hash covers.
+    own = {**content, "name": bare_title(record.name)} if record.is_masked else content
     return {
         **content,
         **span._asdict(),
-        "content_hash": content_hash([*content.values(), *when, text_or_none(record.meeting_status)], custom),
+        "content_hash": content_hash([*own.values(), *when, text_or_none(record.meeting_status)], custom),
+        "visible_hash": visible_hash(content, when),
         "raw": payload_text(raw),
     }
 

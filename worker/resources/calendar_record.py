@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 
 from worker.errors import Rejected
+from worker.resources.calendar_mask import bare_title
 from worker.resources.fields import clean, items, shown, to_bool, to_key, to_text
 from worker.resources.records import Flag, Key, Number, Reader, Slowly, Text
 from worker.resources.times import WallClock, clock_of, formatted, instant_of, midnight
@@ -68,6 +69,12 @@ class EventRecord(Struct, rename="upper"):
         """Whether the viewer was shown a stand-in: then the content's keys are absent, not empty."""
         hidden = to_bool(self.is_accessible_to_user, "IS_ACCESSIBLE_TO_USER") is False
         return hidden or (self.description is UNSET and self.location is UNSET)
+
+    @property
+    def is_title_masked(self) -> bool:
+        """Whether nothing of the name is left either."""
+        hidden = to_bool(self.is_accessible_to_user, "IS_ACCESSIBLE_TO_USER") is False
+        return self.is_masked and (hidden or not bare_title(self.name))
 
 
 reader = Reader(EventRecord)

@@ -21,7 +21,8 @@ class ListedResource:
         name: The resource's name, and its table's.
         key: The column of the record's ID.
         method: How it is listed.
-        changed_filter: The condition for what changed since a cursor.
+        changed_filters: The conditions for what changed since a cursor: a row that meets one of them changed. Each is
+            asked for by itself. Bookmarks know them by their order, so a new one comes last.
         to_row: A record and who was shown it, to a row. Raises Rejected.
         get_call: The call that asks for one record (key in the batch, ID).
         found: The record in the outcome of that call, None where it is not there (any more) for this account. Raises
@@ -31,7 +32,7 @@ class ListedResource:
     name: str
     key: str
     method: ListMethod
-    changed_filter: Callable[[datetime], Mapping[str, Any]]
+    changed_filters: tuple[Callable[[datetime], Mapping[str, Any]], ...]
     to_row: Callable[[Raw, Viewer], dict[str, Any]]
     get_call: Callable[[str, int], Call]
     found: Callable[[Outcome], Raw | None]
@@ -41,7 +42,7 @@ TASKS = ListedResource(
     name="tasks",
     key="task_id",
     method=tasks.LISTING,
-    changed_filter=tasks.changed_filter,
+    changed_filters=(tasks.changed_filter, tasks.activity_filter),
     to_row=tasks.to_row,
     get_call=tasks.get_call,
     found=tasks.found,
@@ -50,7 +51,7 @@ USERS = ListedResource(
     name="users",
     key="user_id",
     method=users.LISTING,
-    changed_filter=users.changed_filter,
+    changed_filters=(users.changed_filter,),
     to_row=users.to_row,
     get_call=users.get_call,
     found=users.found,

@@ -58,6 +58,7 @@ def register_account(
     if portal.status == "closed":
         portal.status, portal.status_reason = "active", None
     portal.next_run_at = portal.enqueued_until = None
+    portal.events_checked_at = None  # a new installation has no event bound (vendor: events/event-bind.md)
     account = _account(session, portal, user_id, kind, now)
     account.scope = scope
     account.status, account.status_reason = "ok", None

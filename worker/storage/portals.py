@@ -59,6 +59,16 @@ def move_portal(session: Session, portal_id: int, domain: str, rest_url: str) ->
     return _change_portal(session, portal_id, {"domain": host_of(domain), "rest_url": rest_url})
 
 
+def save_events_mode(session: Session, portal_id: int, mode: str, now: datetime) -> bool:
+    """Keep what the portal's offline events are good for, as found at `now`."""
+    return _change_portal(session, portal_id, {"events_mode": mode, "events_checked_at": now})
+
+
+def save_events_process(session: Session, portal_id: int, process_id: str | None) -> bool:
+    """Keep under which ID events were taken; None once they are cleared."""
+    return _change_portal(session, portal_id, {"events_process_id": process_id})
+
+
 def remove_portal(session: Session, portal_id: int) -> bool:
     """Delete the portal and everything of it. A run that is under way finds its lease lost."""
     # The portal first: whoever writes for it waits for this row or has done so already.

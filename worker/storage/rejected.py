@@ -32,9 +32,9 @@ def put_rejected(
 
 
 def list_rejected(
-    session: Session, portal_id: int, resource: str | None = None, *, limit: int = 500
+    session: Session, portal_id: int, resource: str | None = None, *, limit: int | None = 500
 ) -> Sequence[RejectedRecord]:
-    """What is kept of a portal; what was tried longest ago comes first."""
+    """What is kept of a portal, all of it without a limit; what was tried longest ago comes first."""
     statement = select(RejectedRecord).where(RejectedRecord.portal_id == portal_id)
     if resource is not None:
         statement = statement.where(RejectedRecord.resource == resource)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, RowMapping, Table, and_, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, Table, and_, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from worker.storage.lookup import among, chunks, own_key, stored_rows
 from worker.storage.statements import change, insert_or_update
-
-CHUNK = 500  # values in one IN list; SQLite's older builds take 999 parameters in all
 
 Row = Mapping[str, Any]
 
@@ -62,7 +61,7 @@ def upsert(session: Session, table: Table, rows: Sequence[Row], *, portal_id: in
         portal_id: Whose rows.
         now: Becomes `updated_at` (and `first_seen_at` of new rows).
     """
-    key = _own_key(table)
+    key = own_key(table)
     by_key = {row[key.name]: row for row in rows}
     stored = _stored(session, table, portal_id, by_key)
     inserted = updated = revived = 0
@@ -124,12 +123,12 @@ def replace_set(
 
 def mark_deleted(session: Session, table: Table, portal_id: int, keys: Iterable[int], now: datetime) -> int:
     """Mark rows as gone. Rows that are marked already keep their date and are not counted."""
-    key = _own_key(table)
+    key = own_key(table)
     marked = 0
-    for some in _chunks(sorted(set(keys))):
+    for some in chunks(sorted(set(keys))):
         statement = (
             update(table)
-            .where(table.c.portal_id == portal_id, _among(key, some), table.c.deleted_at.is_(None))
+            .where(table.c.portal_id == portal_id, among(key, some), table.c.deleted_at.is_(None))
             .values(deleted_at=now)
         )
         marked += change(session, statement)
@@ -138,7 +137,7 @@ def mark_deleted(session: Session, table: Table, portal_id: int, keys: Iterable[
 
 def known_ids(session: Session, table: Table, portal_id: int, *, where: ColumnElement[bool] | None = None) -> set[int]:
     """The IDs of the rows that are not marked as deleted."""
-    statement = select(_own_key(table)).where(table.c.portal_id == portal_id, table.c.deleted_at.is_(None))
+    statement = select(own_key(table)).where(table.c.portal_id == portal_id, table.c.deleted_at.is_(None))
     if where is not None:
         statement = statement.where(where)
     return set(session.scalars(statement))
@@ -152,34 +151,12 @@ def count_live(session: Session, table: Table, portal_id: int) -> int:
     return session.scalars(statement).one()
 
 
-def _own_key(table: Table) -> Column[Any]:
-    """The half of the key that the portal gave."""
-    (own,) = (column for column in table.primary_key if column.name != "portal_id")
-    return own
-
-
 def _stored(
     session: Session, table: Table, portal_id: int, keys: Iterable[int]
 ) -> dict[int, tuple[str, datetime | None]]:
     """Hash and deletion of those of the keys that have a row."""
-    key = _own_key(table)
-    columns = (key, table.c.content_hash, table.c.deleted_at)
-    found: dict[int, tuple[str, datetime | None]] = {}
-    for some in _chunks(sorted(keys)):
-        for own_id, content_hash, deleted_at in session.execute(
-            select(*columns).where(table.c.portal_id == portal_id, _among(key, some))
-        ):
-            found[own_id] = (content_hash, deleted_at)
-    return found
-
-
-def _among(key: Column[Any], some: Sequence[int]) -> ColumnElement[bool]:
-    """`key` is one of these (ascending) values.
-
-    The bounds say nothing new, but PostgreSQL, while it has no statistics yet (a first reading), takes a list for no
-    reason to use the key's index: it would read the whole portal once per page.
-    """
-    return and_(key.between(some[0], some[-1]), key.in_(some))
+    rows = stored_rows(session, table, portal_id, keys, (table.c.content_hash, table.c.deleted_at))
+    return {own_id: (row["content_hash"], row["deleted_at"]) for own_id, row in rows.items()}
 
 
 def _write(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -228,13 +205,8 @@ def _conditions(table: Table, scope: Row | ColumnElement[bool]) -> Iterator[Colu
         yield single
         return
     ((name, values),) = many  # two collections would be a product: no table has such a scope
-    for some in _chunks(values):
+    for some in chunks(values):
         yield and_(single, table.c[name].in_(some))
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
 
 
 def stored_hashes(session: Session, table: Table, portal_id: int, keys: Iterable[int]) -> dict[int, str]:

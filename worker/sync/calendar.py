@@ -159,6 +159,6 @@ class CalendarPull:
                 master = master_found(answers.get(call))
             except PortalError as error:
                 raise IncompleteRun(f"event {event_id} could not be asked for: {error}") from error
-            self._rows.settle(event_id, master)
+            self._rows.settle(event_id, master, told=False)
         self._missing = [event_id for event_id in self._missing or [] if event_id not in self._confirming]
         self._note_end()

@@ -41,6 +41,16 @@ def write_attendees(session: Session, portal_id: int, events: Sequence[EventSeen
     _replace(session, portal_id, holders, empty)
 
 
+def hand_down(session: Session, portal_id: int, parent_id: int, copies: Iterable[int]) -> None:
+    """The parent goes: those of its copies that stay hold the attendees from now on."""
+    held = select(EventAttendee.user_id, EventAttendee.status).where(
+        EventAttendee.portal_id == portal_id, EventAttendee.event_id == parent_id
+    )
+    attendees = [(user_id, status or "") for user_id, status in session.execute(held)]
+    if attendees:
+        _replace(session, portal_id, dict.fromkeys(copies, attendees), set())
+
+
 def _known(session: Session, portal_id: int, event_ids: Iterable[int]) -> set[int]:
     ids = list(event_ids)
     if not ids:

@@ -26,23 +26,26 @@ class Held:
 
     Args:
         sections: The calendars.
-        hashes: Content hashes of the events with an instance in the window.
+        hashes: Visible hashes of the events with an instance in the window.
         starts: When the instances of these events begin.
+        judged: Whether what an answer lacks of it may be taken for gone.
     """
 
     sections: set[int]
-    hashes: dict[int, str]
+    hashes: dict[int, str | None]
     starts: dict[int, set[datetime]]
+    judged: bool = True
 
     def contradicts(self, sections: Iterable[int], events: Sequence[EventSeen]) -> bool:
-        """Whether a calendar is gone, or an event that did not change shows fewer instances than before.
+        """Whether a calendar is gone, or an event that was not moved shows fewer instances than before.
 
         The one is rare and cannot be asked for by its ID, the other cannot be: the hash covers rule and exceptions.
+        It is the one that a mask does not change.
         """
-        if self.sections - set(sections):
+        if self.judged and self.sections - set(sections):
             return True
         return any(
-            self.hashes.get(seen.event_id) == seen.row["content_hash"]
+            self.hashes.get(seen.event_id) == seen.row["visible_hash"]
             and self.starts[seen.event_id] - {row["starts_at"] for row in seen.occurrences}
             for seen in events
         )
@@ -51,17 +54,17 @@ class Held:
 def held_of(session: Session, portal_id: int, owner: Owner, window: Window) -> Held:
     """What the mirror holds of this owner."""
     rows = session.execute(
-        select(EVENTS.c.event_id, EVENTS.c.content_hash, CalendarOccurrence.starts_at)
+        select(EVENTS.c.event_id, EVENTS.c.visible_hash, CalendarOccurrence.starts_at)
         .join(
             CalendarOccurrence,
             (CalendarOccurrence.portal_id == EVENTS.c.portal_id) & (CalendarOccurrence.event_id == EVENTS.c.event_id),
         )
         .where(EVENTS.c.portal_id == portal_id, EVENTS.c.deleted_at.is_(None), _of(owner, EVENTS), _overlap(window))
     )
-    hashes: dict[int, str] = {}
+    hashes: dict[int, str | None] = {}
     starts: dict[int, set[datetime]] = defaultdict(set)
-    for event_id, content_hash, starts_at in rows:
-        hashes[event_id] = content_hash
+    for event_id, visible_hash, starts_at in rows:
+        hashes[event_id] = visible_hash
         starts[event_id].add(starts_at)
     return Held(known_ids(session, SECTIONS, portal_id, where=_of(owner, SECTIONS)), hashes, starts)
 

@@ -10,11 +10,14 @@ from sqlalchemy.orm import Session
 
 from worker.resources.calendar_calls import COMPANY, Owner, Window, window
 from worker.resources.calendar_events import EventSeen, read_events
-from worker.storage.models import Base, CalendarEvent, CalendarOccurrence, EventAttendee, Task, User
+from worker.resources.calendar_mask import Verdict, judge
+from worker.storage.models import Account, Base, CalendarOccurrence, EventAttendee, Task, User
 from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
 from worker.storage.upsert import known_ids, mark_deleted, replace_set, stored_hashes, upsert
-from worker.sync.calendar_attendees import write_attendees
+from worker.sync.account import WAITING
+from worker.sync.calendar_attendees import hand_down, write_attendees
 from worker.sync.calendar_held import EVENTS, SECTIONS, Held, forget_old_instances, held_of
+from worker.sync.calendar_known import known_of, rows_to_write
 from worker.sync.calendar_owner import OwnerReading
 from worker.sync.report import Report
 from worker.sync.turn import Turn
@@ -62,19 +65,34 @@ class CalendarRows:
 
     def unknown_series(self, series: Sequence[EventSeen]) -> set[int]:
         """Series that the mirror does not hold as they are now: their first instance must be asked for."""
-        ids = [seen.event_id for seen in series]
         with self._turn.read() as session:
-            held = stored_hashes(session, EVENTS, self._portal_id, ids)
+            known = known_of(session, self._portal_id, [seen.event_id for seen in series])
+        live = {event_id for event_id, row in known.items() if row["deleted_at"] is None}
         return {
             seen.event_id
             for seen in series
-            if held.get(seen.event_id) != seen.row["content_hash"] and (seen.occurrences or seen.event_id in held)
+            if judge(seen.row, known.get(seen.event_id)) is not Verdict.SAME
+            and (seen.occurrences or seen.event_id in live)
         }
 
     def held(self, owner: Owner) -> Held:
         """What the mirror holds of an owner."""
         with self._turn.read() as session:
-            return held_of(session, self._portal_id, owner, self.window)
+            held = held_of(session, self._portal_id, owner, self.window)
+            return replace(held, judged=self._judges(session, owner))
+
+    def _judges(self, session: Session, owner: Owner) -> bool:
+        """Whether what this account is not shown of a calendar may be taken for gone.
+
+        What its owner's own account reads may be hidden from this one: else the two would delete and revive the same
+        rows turn by turn. Where that account waits for a person, an administrator, who is shown every calendar, judges.
+        """
+        turn = self._turn
+        if owner.type != "user" or owner.id == turn.user_id or "mine" not in turn.options.calendars:
+            return True
+        own = select(Account.status).where(Account.portal_id == self._portal_id, Account.user_id == owner.id)
+        statuses = set(session.scalars(own))
+        return not statuses or (turn.is_admin and statuses <= WAITING)
 
     def write(self, reading: OwnerReading, held: Held) -> None:
         """Write one owner's window and note which events of the mirror (`held`) it lacks."""
@@ -82,7 +100,7 @@ class CalendarRows:
         read = reading.read
         with self._turn.write() as session:
             self._upsert(session, SECTIONS, sections)
-            if sections and not bad_sections:  # "no readable section" looks the same as "no section"
+            if held.judged and sections and not bad_sections:  # "no readable section" looks the same as "no section"
                 gone = sorted(held.sections - {row["section_id"] for row in sections})
                 now = self._turn.clock.now()
                 self._report.deleted += mark_deleted(session, SECTIONS, self._portal_id, gone, now=now)
@@ -91,7 +109,7 @@ class CalendarRows:
             self._heal(session, {f"event:{seen.event_id}" for seen in read.events})
             forget_old_instances(session, self._portal_id, reading.owner, self.window)
         self._report.fetched += len(sections) + len(read.events)
-        live = held.hashes.keys()
+        live = set(held.hashes) if held.judged else set()
         self.live += len(live)
         rejected = {reject.record_key for reject in read.rejects}
         there = {seen.event_id for seen in read.events}
@@ -100,28 +118,33 @@ class CalendarRows:
             with self._turn.write() as session:
                 self._write_events(session, self._worth_keeping(session, chunk))
 
-    def settle(self, event_id: int, master: msgspec.Raw | None) -> None:
-        """An event that the window lacked, asked for by its ID: deleted, or moved out of the window."""
+    def settle(self, event_id: int, master: msgspec.Raw | None, *, told: bool = True) -> None:
+        """An event that the window lacked, asked for by its ID: deleted, or moved out of the window.
+
+        Where nobody `told` of the deletion it may only be hidden, while its copies are shown: each answers for itself.
+        """
         with self._turn.write() as session:
             if master is None:
-                self._report.deleted += self._delete(session, event_id)
+                self._report.deleted += self._delete(session, event_id, with_copies=told)
                 return
             as_list = msgspec.Raw(b"[" + bytes(master) + b"]")
             read = read_events([as_list], self._turn.viewer, self.window, Owner("", 0))
             for key, payload, reason in read.rejects:
                 self._reject(session, key, payload, reason)
-            unchanged = stored_hashes(session, EVENTS, self._portal_id, [event_id])
+            known = known_of(session, self._portal_id, [event_id])
             for seen in read.events:
                 if not seen.is_series:
                     self._write_events(session, [seen])
-                elif unchanged.get(event_id) != seen.row["content_hash"]:
+                elif judge(seen.row, known.get(event_id)) is not Verdict.SAME:
                     # It has no instance here: its listing showed none, and the first one, which is all that a master
                     # tells, may be one of those that were deleted.
                     self._write_events(session, [replace(seen, occurrences=[])])
                 # else the answer had lost it: its instances are where they were
 
     def _write_events(self, session: Session, events: Sequence[EventSeen]) -> None:
-        self._upsert(session, EVENTS, self._unmasked(session, events))
+        rows, same = rows_to_write(session, self._portal_id, events)
+        self._report.unchanged += same
+        self._upsert(session, EVENTS, rows)
         # Instances and attendees are parts of events, and not counted by themselves.
         occurrences = [{"portal_id": self._portal_id, **row} for seen in events for row in seen.occurrences]
         scope = {"portal_id": self._portal_id, "event_id": [seen.event_id for seen in events]}
@@ -134,34 +157,17 @@ class CalendarRows:
         held = stored_hashes(session, EVENTS, self._portal_id, outside)
         return [seen for seen in events if seen.occurrences or seen.event_id in held]
 
-    def _unmasked(self, session: Session, events: Sequence[EventSeen]) -> list[dict[str, Any]]:
-        """The rows, without those that would cover with a mask what another account was shown."""
-        masked = [seen.event_id for seen in events if seen.row["masked"]]
-        shown = (
-            known_ids(
-                session,
-                EVENTS,
-                self._portal_id,
-                where=CalendarEvent.event_id.in_(masked) & CalendarEvent.masked.is_(False),
-            )
-            if masked
-            else set()
-        )
-        self._report.unchanged += len(shown)
-        return [seen.row for seen in events if seen.event_id not in shown]
-
-    def _delete(self, session: Session, event_id: int) -> int:
-        """Mark the event, and with a meeting's parent its copies (their deletion fires no event of its own)."""
-        table = EVENTS
-        family = known_ids(
-            session,
-            table,
-            self._portal_id,
-            where=(table.c.event_id == event_id) | (table.c.parent_event_id == event_id),
-        )
+    def _delete(self, session: Session, event_id: int, *, with_copies: bool) -> int:
+        """Mark the event, and of a deleted meeting the copies (their deletion fires no event of its own)."""
+        gone = {event_id}
+        copies = known_ids(session, EVENTS, self._portal_id, where=EVENTS.c.parent_event_id == event_id)
+        if with_copies:
+            gone |= copies
+        else:
+            hand_down(session, self._portal_id, event_id, copies)
         for model in (CalendarOccurrence, EventAttendee):
-            session.execute(delete(model).where(model.portal_id == self._portal_id, model.event_id.in_(family)))
-        return mark_deleted(session, table, self._portal_id, sorted(family), now=self._turn.clock.now())
+            session.execute(delete(model).where(model.portal_id == self._portal_id, model.event_id.in_(gone)))
+        return mark_deleted(session, EVENTS, self._portal_id, sorted(gone), now=self._turn.clock.now())
 
     def _upsert(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         counts = upsert(session, table, rows, portal_id=self._portal_id, now=self._turn.clock.now())

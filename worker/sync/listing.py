@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from worker.bitrix24.calls import Answers, Call
 from worker.bitrix24.paging import KeysetListing
-from worker.errors import B24SyncError, BadAnswer, IncompleteRun, TransientError
+from worker.errors import BadAnswer
 from worker.resources.registry import ListedResource
 from worker.storage.cursors import Cursor, update_cursor
+from worker.sync.passes import Passes, Stretch, not_whole
 from worker.sync.plan import Bookmark, Plan, cursor_from
 from worker.sync.records import Records
 from worker.sync.report import Mode, Report
@@ -38,34 +39,31 @@ class ListingPull:
             else None
         )
         self._earned: datetime | None = plan.resume.cursor if plan.resume else None
-        # Always probed: without the count, a page that lost a row would look like the end of what changed.
-        self._listing = KeysetListing(
+        self._passes = Passes(
             resource.method,
             prefix=resource.name,
-            after=plan.resume.last_id if plan.resume else 0,
-            filter=resource.changed_filter(plan.since) if plan.since else None,
-            probe=True,
-            early_pages=1,
+            filters=[changed(plan.since) for changed in resource.changed_filters] if plan.since else [{}],
+            after=plan.resume.last_ids if plan.resume else (),
         )
         self._begun = False
 
     @property
     def whole(self) -> bool:
         """Every row that was asked for is in the mirror; deletions may still be looked for."""
-        return self._listing.complete
+        return self._passes.complete
 
     @property
     def done(self) -> bool:
         return self.whole and (self._sweep is None or self._sweep.done)
 
     def calls(self, room: int) -> list[Call]:
-        if not self._listing.done:
-            return self._listing.calls(room)
+        if not self._passes.done:
+            return self._passes.calls(room)
         return self._sweep.calls(room) if self._sweep else []
 
     def apply(self, answers: Answers) -> None:
         """Raises what keeps the listing from being whole; what it read stays written."""
-        if self._listing.done and self._sweep:
+        if self._passes.done and self._sweep:
             self._sweep.apply(answers)
         else:
             self._take(answers)
@@ -75,47 +73,49 @@ class ListingPull:
                 self._records.forget_unseen(session, since=self._started_at)
 
     def _take(self, answers: Answers) -> None:
-        after = self._listing.last_id
-        records = self._listing.take(answers)
+        stretches = self._passes.take(answers)
         if self._earned is None:
             # The clock of the first batch: whatever changes while we read lies behind it and is read again.
             if answers.time.portal_now is None:
-                raise self._listing.error or BadAnswer("the portal did not tell its time", method="batch")
+                raise self._passes.error or BadAnswer("the portal did not tell its time", method="batch")
             self._earned = cursor_from(answers.time.portal_now)
         with self._turn.write() as session:
             if not self._begun:
                 self._begun = True
                 self._records.begin(session)
-            if self._sweep:
-                through = None if self._listing.done else self._listing.last_id
-                self._sweep.saw(session, after=after, through=through, listed=[record.id for record in records])
-            self._records.write(session, records)
-            for number, raw in enumerate(self._listing.unreadable):
-                self._records.reject(
-                    session, f"unreadable after {after} #{number}", bytes(raw), "it has no readable ID"
-                )
+            for stretch in stretches:
+                self._write(session, stretch)
             self._save_cursor(session, self._earned)
-        if self._listing.done:
-            if trouble := not_whole(self._listing):
-                raise trouble
-            if self._sweep:
-                self._sweep.close()
+        if trouble := self._passes.trouble:
+            raise trouble
+        if self._sweep and self.whole:
+            self._sweep.close()
+
+    def _write(self, session: Session, stretch: Stretch) -> None:
+        if self._sweep:  # then there is one pass, and it lists everything
+            listed = [record.id for record in stretch.records]
+            self._sweep.saw(session, after=stretch.after, through=stretch.through, listed=listed)
+        self._records.write(session, stretch.records)
+        self.report.fetched += stretch.twins
+        for number, raw in enumerate(stretch.unreadable):
+            key = f"unreadable after {stretch.after} #{number}"
+            self._records.reject(session, key, bytes(raw), "it has no readable ID")
 
     def _save_cursor(self, session: Session, earned: datetime) -> None:
-        """The cursor moves with the last page's rows; until then the bookmark does."""
+        """The cursor moves with the last page's rows of the last pass; until then the bookmark does."""
         changes: dict[str, Any] = {"bookmark": None}
-        if self._listing.complete:
+        if self.whole:
             changes["cursor_at"] = earned
             if self._full:
                 changes["last_full_at"] = self._turn.clock.now()
-        elif not (self._listing.done and self._listing.error is None):
+        elif last_ids := self._passes.last_ids:
             changes["bookmark"] = Bookmark(
                 mode=Mode.FULL if self._full else Mode.INCREMENTAL,
                 since=self._plan.since,
-                last_id=self._listing.last_id,
+                last_id=last_ids[0],
+                others=last_ids[1:],
                 cursor=earned,
             ).dump()
-        # else IDs fell or the count disagrees: rows may be missing before `last_id`, so the next run begins afresh
         update_cursor(session, self._turn.portal_id, self._resource.name, **changes)
 
 
@@ -176,18 +176,3 @@ class SweepPull:
         if self.done:
             with self._turn.write() as session:
                 note_sweep(session, self._turn, self._resource.name)
-
-
-def not_whole(listing: KeysetListing) -> B24SyncError | None:
-    """Why a listing that came to its end may not be believed; None when it may.
-
-    A refusal that will not pass by itself is told as it is; anything else makes the run incomplete.
-    """
-    if listing.complete:
-        return None
-    error = listing.error
-    if error is not None and not isinstance(error, TransientError):
-        return error
-    trouble = IncompleteRun(listing.problem or "the listing did not come to its end")
-    trouble.__cause__ = error
-    return trouble

@@ -14,19 +14,27 @@ task's CHANGED_DATE is set before its transaction ends."""
 
 
 class Bookmark(msgspec.Struct, frozen=True):
-    """Where a cut run stood: it resumes behind `last_id`, and `cursor` is what its first page earned.
+    """Where a cut run stood: it resumes behind `last_ids`, and `cursor` is what its first page earned.
 
     Args:
         mode: The mode of the run that was cut; only the same mode resumes.
-        since: The lower bound of CHANGED_DATE it read with, None for a full reading.
-        last_id: The last ID whose row was committed.
+        since: The lower bound of the dates it read with, None for a full reading.
+        last_id: The last ID whose row was committed, of the first pass.
         cursor: The cursor this run will have earned when it is complete.
+        others: The last IDs of the other passes, in the order of the resource's filters. A bookmark of a program that
+            knew fewer passes lacks some: they begin at the start, with the same lower bound.
     """
 
     mode: Mode
     since: datetime | None
     last_id: int
     cursor: datetime
+    others: tuple[int, ...] = ()
+
+    @property
+    def last_ids(self) -> tuple[int, ...]:
+        """Where each pass stood; 0: at its start."""
+        return (self.last_id, *self.others)
 
     def dump(self) -> str:
         return msgspec.json.encode(self).decode()
@@ -80,7 +88,7 @@ def plan(cursor: Cursor, now: datetime, intervals: Intervals, wanted: Mode | Non
     Without a cursor nothing was ever complete: everything is read. `wanted` is an operator's wish.
     """
     bookmark = Bookmark.load(cursor.bookmark)
-    if bookmark and not bookmark.last_id:
+    if bookmark and not any(bookmark.last_ids):
         bookmark = None  # the run was cut before its first row: a new one is not stitched to anything
     if (
         cursor.cursor_at is None

@@ -92,6 +92,7 @@ class PortalSync:
         self._intervals = intervals
         self._options = options
         self._stopping = stopping
+        self._queue_looked_at: dict[int, datetime] = {}
 
     def run(self, portal_id: int, wish: Wish | None = None, *, attempt: int = 1) -> Outcome | None:
         """One turn of one portal; None when another process holds its lease.
@@ -178,6 +179,7 @@ class PortalSync:
             fence=agenda.fence,
             options=replace(self._options, force=agenda.force),
             scope=frozenset(filter(None, account.scope.split(","))),
+            queue_looked_at=self._queue_looked_at,
         )
         pulls = pulls_of(turn, agenda.plans, agenda.states, reports)
         trouble = drive(client, pulls, self._clock, self._halted(agenda.deadline))

@@ -7,6 +7,7 @@ from worker.storage.cursors import Cursor
 from worker.sync.account import AccountPull
 from worker.sync.calendar import CalendarPull
 from worker.sync.engine import Pull
+from worker.sync.events_setup import event_pulls
 from worker.sync.listing import ListingPull, SweepPull
 from worker.sync.plan import Plan
 from worker.sync.planner import PlannerPull
@@ -40,4 +41,4 @@ def pulls_of(
 
         others.append(CalendarPull(turn, reports["calendar"], states["calendar"], ready))
     pulls: list[Pull] = [*others, *listings, *sweeps]
-    return [AccountPull(turn), *pulls] if pulls else []
+    return [AccountPull(turn), *event_pulls(turn, reports, pulls), *pulls] if pulls else []

@@ -73,7 +73,7 @@ class Sweep:
         )
         guard.judge(
             resource=name,
-            missing=len(self._missing),
+            missing=len(set(self._missing) - self._turn.told_deleted),
             live=self._live,
             max_share=self._turn.options.max_delete_share,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -46,6 +47,9 @@ class Turn:
     """The account's client and database, and what is known of the account since its first batch.
 
     `viewer`, `is_admin` and `scope` are set by the account's own pull, whose answers are applied before all others.
+    `told_deleted` are the tasks that the portal's events call deleted: no guard wonders where they are.
+    `queue_looked_at` is the process's memory, shared by its turns: when a portal's queue was last searched for events
+    that were taken and forgotten.
     """
 
     portal_id: int
@@ -60,6 +64,8 @@ class Turn:
     options: SyncOptions
     scope: frozenset[str] = frozenset()
     is_admin: bool = False
+    told_deleted: set[int] = field(default_factory=set)
+    queue_looked_at: dict[int, datetime] = field(default_factory=dict)
     _viewer: Viewer | None = field(default=None)
 
     @property

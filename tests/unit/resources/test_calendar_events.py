@@ -81,7 +81,7 @@ def test_a_single_event_becomes_a_row_and_one_instance():
     seen = one(SINGLE)
     row = dict(seen.row)
     assert json.loads(row.pop("raw")) == SINGLE
-    assert len(row.pop("content_hash")) == 32
+    assert len(row.pop("content_hash")) == len(row.pop("visible_hash")) == 32
     assert row == {
         "event_id": 880,
         "section_id": 33,
@@ -107,6 +107,7 @@ def test_a_single_event_becomes_a_row_and_one_instance():
         "private": False,
         "color": "#9dcf00",
         "masked": False,
+        "title_masked": False,
     }
     assert seen.event_id == 880
     assert not seen.is_series
@@ -346,6 +347,37 @@ def test_a_masked_row_says_so():
     assert one(masked(NAME="Call [Busy]")).row["masked"]
     assert one({**SINGLE, "IS_ACCESSIBLE_TO_USER": False}).row["masked"]
     assert not one({**SINGLE, "IS_ACCESSIBLE_TO_USER": True, "DESCRIPTION": None, "LOCATION": None}).row["masked"]
+
+
+def test_a_title_under_a_mask_is_a_title_unless_nothing_is_left_of_it():
+    assert not one(masked(NAME="Call [Busy]")).row["title_masked"]
+    assert one(masked(NAME="[Busy]")).row["title_masked"]
+    assert one(masked(NAME="Busy", IS_ACCESSIBLE_TO_USER=False)).row["title_masked"]
+    assert not one({**SINGLE, "NAME": "[Draft]"}).row["title_masked"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"NAME": "[Busy]", "IS_ACCESSIBLE_TO_USER": False}, {"NAME": "Call [Busy]"}], ids=repr
+)
+@pytest.mark.parametrize("base", [SINGLE, ALL_DAY, instance(date(2026, 11, 24))], ids=["single", "days", "series"])
+def test_a_mask_hides_nothing_of_the_visible_hash(changes: dict[str, Any], base: dict[str, Any]):
+    """Nor does it depend on whose eyes it is for."""
+    shown = {name: value for name, value in {**base, **changes}.items() if name in masked()}
+    for lost in ({}, {"COLOR": None}, {"PRIVATE_EVENT": "Y"}, {"IS_MEETING": None}, {"ACCESSIBILITY": None}):
+        assert one({**shown, **lost}).row["visible_hash"] == one(base).row["visible_hash"]
+    other = Viewer(5, ZoneInfo("America/New_York"), NOW)
+    assert one({**shown, "~USER_OFFSET_FROM": 7}, viewer=other).row["visible_hash"] == one(base).row["visible_hash"]
+
+
+def test_a_stand_in_in_another_language_is_no_change():
+    """The portal writes it for whoever reads."""
+    assert one(masked(NAME="Call [Busy]")).row["content_hash"] == one(masked(NAME="Call [Занят]")).row["content_hash"]
+    assert one(masked(NAME="Call [Busy]")).row["content_hash"] != one(masked(NAME="Talk [Busy]")).row["content_hash"]
+
+
+@pytest.mark.parametrize("sent", [[], None, False, {}], ids=repr)
+def test_an_empty_list_of_attendees_under_a_mask_says_nothing(sent: object):
+    assert one(masked(NAME="[Busy]", ATTENDEE_LIST=sent)).attendees is None
 
 
 # The hash

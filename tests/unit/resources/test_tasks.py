@@ -320,6 +320,7 @@ def test_the_listing_names_its_fields_and_at_least_one_user_field():
 def test_changes_are_asked_for_in_utc_without_a_plus():
     since = datetime(2026, 11, 23, 12, 0, 5, tzinfo=timezone(timedelta(hours=2)))
     assert tasks.changed_filter(since) == {">=CHANGED_DATE": "2026-11-23T10:00:05Z"}
+    assert tasks.activity_filter(since) == {">=ACTIVITY_DATE": "2026-11-23T10:00:05Z"}
 
 
 def test_one_task_is_asked_for_with_the_same_fields():

@@ -15,8 +15,8 @@ FULL, INCREMENTAL, RECONCILE = Mode.FULL, Mode.INCREMENTAL, Mode.RECONCILE
 FRESH = {"cursor_at": CURSOR_AT, "last_full_at": NOW, "last_reconcile_at": NOW}
 
 
-def bookmark(mode: Mode, last_id: int = 77, since: datetime | None = None) -> Bookmark:
-    return Bookmark(mode=mode, since=since, last_id=last_id, cursor=NOW - timedelta(hours=1))
+def bookmark(mode: Mode, last_id: int = 77, since: datetime | None = None, others: tuple[int, ...] = ()) -> Bookmark:
+    return Bookmark(mode=mode, since=since, last_id=last_id, cursor=NOW - timedelta(hours=1), others=others)
 
 
 def cursor(mark: Bookmark | None = None, **values: datetime | None) -> Cursor:
@@ -25,6 +25,7 @@ def cursor(mark: Bookmark | None = None, **values: datetime | None) -> Cursor:
 
 SINCE = NOW - timedelta(hours=2)
 CUT_FULL, CUT_CHANGES = bookmark(FULL), bookmark(INCREMENTAL, since=SINCE)
+CUT_SECOND = bookmark(INCREMENTAL, last_id=0, since=SINCE, others=(40,))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,7 @@ CUT_FULL, CUT_CHANGES = bookmark(FULL), bookmark(INCREMENTAL, since=SINCE)
         (cursor(CUT_CHANGES, **FRESH), RECONCILE, Plan(RECONCILE, since=CURSOR_AT)),
         (cursor(CUT_FULL, **FRESH), None, Plan(INCREMENTAL, since=CURSOR_AT)),
         (cursor(bookmark(INCREMENTAL, last_id=0, since=SINCE), **FRESH), None, Plan(INCREMENTAL, since=CURSOR_AT)),
+        (cursor(CUT_SECOND, **FRESH), None, Plan(INCREMENTAL, since=SINCE, resume=CUT_SECOND)),
         (
             cursor(**FRESH | {"last_reconcile_at": NOW - timedelta(days=1)}),
             None,
@@ -81,8 +83,17 @@ def test_a_bookmark_that_cannot_be_read_is_none(text: str | None):
 
 def test_a_bookmark_survives_its_text():
     """All of it, the instants to the microsecond."""
-    mark = bookmark(INCREMENTAL, last_id=2**40, since=NOW + timedelta(microseconds=7))
+    mark = bookmark(INCREMENTAL, last_id=2**40, since=NOW + timedelta(microseconds=7), others=(0, 2**41))
     assert Bookmark.load(mark.dump()) == mark
+
+
+def test_a_bookmark_of_one_pass_is_read_as_it_always_was():
+    """Its writer knew no other."""
+    mark = Bookmark.load(
+        '{"mode":"incremental","since":"2026-11-23T10:00:00Z","last_id":77,"cursor":"2026-11-23T11:00:00Z"}'
+    )
+    assert mark == CUT_CHANGES
+    assert mark.last_ids == (77,)
 
 
 def test_a_cursor_is_the_portals_clock_less_the_overlap():

@@ -16,6 +16,9 @@ _EVENTS = {
     "ONCALENDARENTRYADD": "calendar",
     "ONCALENDARENTRYUPDATE": "calendar",
     "ONCALENDARENTRYDELETE": "calendar",
+    "ONCALENDARSECTIONADD": "calendar",
+    "ONCALENDARSECTIONUPDATE": "calendar",
+    "ONCALENDARSECTIONDELETE": "calendar",
     "ONAPPINSTALL": "",
     "ONAPPUNINSTALL": "",
     "ONOFFLINEEVENT": "",
@@ -112,6 +115,10 @@ def _matching(rows: list[Queued], wanted: Map) -> list[Queued]:
             rows = [row for row in rows if str(row.row_id) in values]
         elif name == ">ID":
             rows = [row for row in rows if row.row_id > php.to_int(value)]
+        elif name == "PROCESS_ID":
+            rows = [row for row in rows if row.process_id in values]
+        elif name == ">PROCESS_ID":
+            rows = [row for row in rows if row.process_id > php.to_text(value)]
         elif name == "ERROR":
             rows = [row for row in rows if str(row.error) in values]
     return rows

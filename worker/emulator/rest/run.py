@@ -44,6 +44,8 @@ def _fitting(call: Call, method: Method) -> frozenset[str]:
 
 
 def _check_rights(call: Call, method: Method) -> None:
+    if method.application and not call.portal.spec.offline_events:
+        raise RestError("ERROR_METHOD_NOT_FOUND", "Method not found!")
     if method.application and call.caller.webhook:
         raise RestError("WRONG_AUTH_TYPE", "Current authorization type is denied for this method")
     if method.scopes and not method.scopes & call.scopes:

@@ -34,6 +34,8 @@ class CalendarActs:
             self.world.sections[section_id] = Section(
                 section_id, calendar_type, owner_id, name, self.now(), others=others
             )
+            author = owner_id if calendar_type == "user" else min(self.world.users)
+            self.queue.happened("ONCALENDARSECTIONADD", {"id": str(section_id)}, author, self.now())
             return section_id
 
     def create_event(

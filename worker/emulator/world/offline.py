@@ -35,6 +35,11 @@ class Queue:
         self.rows: list[Queued] = []
         self._next = 501
 
+    def forget(self) -> None:
+        """The application was removed or updated: nothing is bound any more, nothing is queued."""
+        self.bindings.clear()
+        self.rows.clear()
+
     def happened(self, event: str, data: dict[str, object], user_id: int, at: datetime) -> None:
         for connector in {bound.connector for bound in self.bindings if bound.offline and bound.event == event}:
             message_id = md5(f"{event}{data}{connector}".encode(), usedforsecurity=False).hexdigest()

@@ -43,6 +43,15 @@ class Portal(Base):
     fence: Mapped[int] = mapped_column(
         BigInteger, default=0, comment="Grows with every lease; who holds an older one writes nothing"
     )
+    events_mode: Mapped[str | None] = mapped_column(
+        Word, comment="Offline events: confirm, hints or polling (none for this account); NULL: not asked yet"
+    )
+    events_checked_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime, comment="When it was last asked which events are bound; NULL: ask at once"
+    )
+    events_process_id: Mapped[str | None] = mapped_column(
+        KeyText, comment="Events taken under this ID are not cleared yet: they are asked for again"
+    )
 
 
 class Account(Base):

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Boolean, Date, Index
+from sqlalchemy import BigInteger, Boolean, Date, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.storage.columns import LongText, UtcDateTime
@@ -70,6 +70,12 @@ class CalendarEvent(Mirrored, Base):
     private: Mapped[bool | None] = mapped_column(Boolean, comment="Hidden from others")
     color: Mapped[str | None] = mapped_column(LongText, comment="Colour")
     masked: Mapped[bool | None] = mapped_column(Boolean, comment="The account was not shown the real content")
+    title_masked: Mapped[bool | None] = mapped_column(
+        Boolean, comment="Masked, and the name is a stand-in such as [Busy]"
+    )
+    visible_hash: Mapped[str | None] = mapped_column(
+        String(32), comment="Hash of what a mask does not hide: when it is and in whose calendar"
+    )
 
 
 class CalendarOccurrence(Base):

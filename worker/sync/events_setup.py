@@ -1,0 +1,136 @@
+"""Whether this account gets offline events, and the binding of those that are not bound.
+
+Only an administrator of an OAuth application does (vendor: api-reference/events/event-bind.md). Whatever refuses is no
+failure: polling finds everything too, only deletions later. Asked once a day, and at once after a new connection: a new
+installation has lost its bindings.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from worker.bitrix24.calls import Answer, Answers, Call
+from worker.errors import CallRefused, PortalError
+from worker.resources import events
+from worker.resources.events import EventsMode
+from worker.storage import portals
+from worker.storage.models import Account, Portal
+from worker.sync.engine import Pull
+from worker.sync.events import EventsPull
+from worker.sync.report import Mode, Report
+from worker.sync.turn import Turn
+
+log = logging.getLogger(__name__)
+
+CHECK = timedelta(days=1)
+"""Between two looks at what is bound."""
+
+
+class EventsSetup:
+    """Asks what is bound and what the plan allows; binds the rest; keeps the answer with the portal.
+
+    It has no report, for it never fails; in a day without news it costs two calls of a batch that is sent anyway.
+    """
+
+    report: None = None
+
+    def __init__(self, turn: Turn, known: EventsMode | None) -> None:
+        self._turn = turn
+        self._known = known
+        self._mode: EventsMode | None = None
+        self._missing: list[str] = []
+        self._bound: set[str] = set()
+        self._asked: list[Call] = []
+        self.done = False
+
+    def calls(self, room: int) -> list[Call]:
+        if self._mode is not None:
+            self._asked = [events.bind_call(name) for name in self._missing[:room]]
+        else:
+            self._asked = [events.bound_call(), events.feature_call()] if room > 1 else []
+        return self._asked
+
+    def apply(self, answers: Answers) -> None:
+        try:
+            if self._mode is None:
+                self._learn(answers)
+            else:
+                self._bind(answers)
+        except PortalError as error:  # it passes by itself: the next turn asks again
+            log.info("portal %s: its events could not be asked about: %s", self._turn.member_id, error)
+            self.done = True
+            return
+        if self._mode is not None and not self._missing:
+            self._end(self._mode if self._bound else EventsMode.POLLING)
+
+    def _learn(self, answers: Answers) -> None:
+        """Raises what says nothing about the account."""
+        bound, feature = (answers.get(call) for call in self._asked)
+        if isinstance(bound, CallRefused) or not self._turn.is_admin:
+            self._mode = EventsMode.POLLING
+            return
+        if not isinstance(bound, Answer):
+            raise bound
+        if not isinstance(feature, Answer | CallRefused):
+            raise feature
+        wanted = events.wanted(self._turn.scope)
+        self._bound = events.bound(bound) & set(wanted)
+        self._missing = [name for name in wanted if name not in self._bound]
+        self._mode = events.mode_of(feature) if isinstance(feature, Answer) else EventsMode.HINTS
+
+    def _bind(self, answers: Answers) -> None:
+        for call in self._asked:
+            event, outcome = self._missing.pop(0), answers.get(call)
+            if isinstance(outcome, Answer):
+                self._bound.add(event)
+            else:  # unknown to this portal, or not for this account; whatever it is, tomorrow is soon enough
+                log.info("portal %s: %s is not bound: %s", self._turn.member_id, event, outcome)
+
+    def _end(self, mode: EventsMode) -> None:
+        self.done = True
+        if mode is not self._known:
+            log.info("portal %s: events: %s", self._turn.member_id, mode)
+        with self._turn.write() as session:
+            portals.save_events_mode(session, self._turn.portal_id, mode, now=self._turn.clock.now())
+
+
+def event_pulls(turn: Turn, reports: Mapping[str, Report], others: Sequence[Pull]) -> list[Pull]:
+    """The pulls of events in a turn whose other pulls are `others`; none where the tasks are not due."""
+    if not turn.is_primary or "tasks" not in reports:
+        return []
+    with turn.read() as session:
+        portal = portals.get_portal(session, turn.portal_id)
+        account = portals.get_account(session, turn.account_id)
+    if portal is None or account is None:
+        return []
+    known = next((mode for mode in EventsMode if mode == portal.events_mode), None)
+    if not _may_have(account):
+        if known is not EventsMode.POLLING:
+            with turn.write() as session:
+                portals.save_events_mode(session, turn.portal_id, EventsMode.POLLING, now=turn.clock.now())
+        return []
+    pulls: list[Pull] = []
+    if known in {EventsMode.CONFIRM, EventsMode.HINTS}:
+        pulls.append(
+            EventsPull(
+                turn,
+                reports["tasks"],
+                reports.get("calendar") or Report(turn.member_id, "calendar", Mode.EVENTS),
+                mode=known,
+                process_id=portal.events_process_id,
+                others_wait=lambda: not all(pull.done for pull in others),
+            )
+        )
+    if _must_check(portal, turn):
+        pulls.append(EventsSetup(turn, known))
+    return pulls
+
+
+def _may_have(account: Account) -> bool:
+    """As far as it is known without asking; of an administrator of yesterday the portal says it."""
+    return account.kind == "oauth" and account.is_admin is not False
+
+
+def _must_check(portal: Portal, turn: Turn) -> bool:
+    checked_at = portal.events_checked_at
+    return checked_at is None or turn.clock.now() - checked_at >= CHECK
