@@ -134,6 +134,12 @@ class History:
             return own_id in real.sections and self.world.access(0, real.sections[own_id]) != "none"
         return own_id in real.events and self.world.event_access(0, real.events[own_id]) != "none"
 
+    def exists(self, table: str, own_id: int) -> bool:
+        """Whether a row is there, for whomever."""
+        world = self.portal.world
+        tables = {"tasks": world.tasks, "users": world.users, "calendar_sections": world.sections}
+        return own_id in tables.get(table, world.events)
+
     def _shows_no_calendar_of(self, section_id: int) -> bool:
         """Whether the owner of a section, which is still there, shows no other one to an account either."""
         sections = self.portal.world.sections

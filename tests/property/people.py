@@ -37,7 +37,6 @@ class People:
         """Users that a mirror reads as: they stay."""
         self.silent: set[int] = set()
         """Tasks changed past the task service, also the children of a deleted one."""
-        self.commented: set[int] = set()
         self.deleted: set[int] = set()
         self.restored: set[int] = set()
 
@@ -85,7 +84,6 @@ class People:
     def comment(self, draw: Draw) -> None:
         if task := self._task(draw):
             self.portal.comment_task(task.task_id)
-            self.commented.add(task.task_id)
 
     def delete_task(self, draw: Draw) -> None:
         if len(self.portal.world.tasks) > 3 and (task := self._task(draw)):
