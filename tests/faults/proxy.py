@@ -1,0 +1,169 @@
+"""A wire that a test can cut: a TCP proxy in front of a database, a broker or a portal.
+
+Shared servers are never touched: a test gives its programs the proxy's port instead of the server's, and nobody else
+notices.
+
+>>> with Proxy(5432) as wire:
+...     url = f"postgresql+psycopg://root@127.0.0.1:{wire.port}/name"
+...     wire.cut()  # every connection breaks, new ones are refused
+...     wire.mend()
+"""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+_CHUNK = 65536
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: the connection ends with a reset, not with a goodbye
+
+
+class Proxy:
+    """Forwards 127.0.0.1:`port` (its own, free one) to 127.0.0.1:`server_port`.
+
+    Args:
+        server_port: Whom it stands for.
+        on_sent: Told every piece that a client sends, before it is forwarded: the place to cut in the middle of
+            something.
+    """
+
+    def __init__(self, server_port: int, *, on_sent: Callable[[bytes], None] | None = None) -> None:
+        self.on_sent = on_sent
+        self.accepted = 0
+        self._server_port = server_port
+        self._delay = 0.0
+        self._flows = threading.Event()
+        self._flows.set()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", _free_port()))  # a chosen port stays bound while nobody listens on it
+        self.port: int = self._listener.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        self.mend()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._closed = True
+        self.cut()
+        self._flows.set()
+        for thread in self._threads:
+            thread.join(5)
+        self._listener.close()
+
+    def mend(self) -> None:
+        """All is well: what a black hole has kept goes on its way, new connections are accepted."""
+        self._delay = 0.0
+        self._flows.set()
+        with suppress(OSError):  # it listens already
+            self._listener.listen(128)
+        if not any(thread.name == "accept" and thread.is_alive() for thread in self._threads):
+            self._run("accept", self._accept)
+
+    def cut(self) -> None:
+        """The server is down: every connection is reset, new ones are refused."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self.reset()
+
+    def reset(self) -> None:
+        """Every connection breaks; new ones are served."""
+        with self._lock:
+            broken, self._sockets = self._sockets, set()
+        for one in broken:
+            with suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        for one in broken:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RD)  # wakes whoever reads it; the other direction would say goodbye
+            one.close()
+
+    def black_hole(self) -> None:
+        """Nothing comes through, and nobody is told: connections stay open, new ones are taken and left alone."""
+        self._flows.clear()
+
+    def delay(self, seconds: float) -> None:
+        """Every piece takes so long, in either direction."""
+        self._delay = seconds
+
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        with self._lock:
+            return len(self._sockets) // 2
+
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # cut
+                return
+            self.accepted += 1
+            self._run("connect", lambda client=client: self._connect(client))  # type: ignore[misc]
+
+    def _connect(self, client: socket.socket) -> None:
+        with self._lock:
+            self._sockets.add(client)
+        self._flows.wait()
+        try:
+            server = socket.create_connection(("127.0.0.1", self._server_port), timeout=10)
+        except OSError:
+            self._hang_up(client)
+            return
+        server.settimeout(None)
+        for one in (client, server):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self._lock:
+            known = client in self._sockets  # else it was cut meanwhile
+            if known:
+                self._sockets.add(server)
+        if not known:
+            server.close()
+            return
+        self._run("back", lambda: self._pump(server, client, None))
+        self._pump(client, server, self._sent)
+
+    def _sent(self, piece: bytes) -> None:
+        if self.on_sent is not None:
+            self.on_sent(piece)
+
+    def _pump(self, source: socket.socket, target: socket.socket, tell: Callable[[bytes], None] | None) -> None:
+        try:
+            while piece := source.recv(_CHUNK):
+                if tell is not None:
+                    tell(piece)
+                if self._delay:
+                    time.sleep(self._delay)
+                self._flows.wait()
+                target.sendall(piece)
+        except OSError:  # cut, or one of the two went away
+            pass
+        self._hang_up(source, target)
+
+    def _hang_up(self, *sockets: socket.socket) -> None:
+        with self._lock:
+            ours = self._sockets.intersection(sockets)  # the others are being reset
+            self._sockets -= ours
+        for one in ours:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
