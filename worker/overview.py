@@ -13,6 +13,7 @@ from worker.storage import migrate, portals
 from worker.storage.cursors import Cursor, load_cursors
 from worker.storage.models import Account, Base, CalendarEvent, PlannerTask, Portal, SyncRun, Task, User
 from worker.storage.rejected import count_rejected
+from worker.storage.runs import last_error
 from worker.storage.session import Database
 from worker.storage.tokens import TokenDates, token_dates
 from worker.storage.upsert import count_live
@@ -49,6 +50,7 @@ class ResourceState:
     Args:
         fresh_seconds: Since the end of the last run that was whole; None: there was none.
         rows: Without those marked as deleted.
+        error: Why the last run was not ok; None where it was.
     """
 
     name: str
@@ -57,11 +59,16 @@ class ResourceState:
     fresh_seconds: int | None
     rows: int
     next_run_at: datetime | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class PortalState:
-    """One portal."""
+    """One portal.
+
+    Args:
+        events_mode: What its offline events are good for: confirm, hints or polling (none); None: not asked yet.
+    """
 
     member_id: str
     domain: str
@@ -69,6 +76,7 @@ class PortalState:
     accounts: Sequence[AccountState]
     resources: Sequence[ResourceState]
     rejected: int
+    events_mode: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ def _portal(session: Session, portal: Portal, dates: Mapping[int, TokenDates], n
         accounts=[_account(account, dates.get(account.id)) for account in portals.list_accounts(session, portal.id)],
         resources=[_resource(session, cursors.get(name) or Cursor(portal.id, name), now) for name in RESOURCES],
         rejected=count_rejected(session, portal.id),
+        events_mode=portal.events_mode,
     )
 
 
@@ -127,6 +136,7 @@ def _resource(session: Session, cursor: Cursor, now: datetime) -> ResourceState:
         fresh_seconds=None if fresh_at is None else max(0, int((now - fresh_at).total_seconds())),
         rows=count_rows(session, cursor.portal_id, cursor.resource),
         next_run_at=cursor.next_run_at,
+        error=None if cursor.last_status in {None, "ok"} else last_error(session, cursor.portal_id, cursor.resource),
     )
 
 

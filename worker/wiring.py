@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 
 from worker.bitrix24.auth import Auth, OAuthAuth, WebhookAuth
-from worker.bitrix24.client import Client
+from worker.bitrix24.client import MAX_ATTEMPTS, Client
 from worker.bitrix24.oauth import TokenServer
 from worker.bitrix24.refresh import Ask, TokenKeeper
 from worker.bitrix24.throttle import Throttle
@@ -33,6 +33,9 @@ from worker.sync.turn import SyncOptions
 from worker.tokens import Grant, Token, should_renew
 
 log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS_OF_PEOPLE = 2
+"""Where somebody waits in front of a browser or a terminal."""
 
 CLAIMED_AT_ONCE = 500
 """Portals claimed by one tick; the rest are claimed by the next, seconds later."""
@@ -122,7 +125,7 @@ class Wiring:
             stopping=self.stop.is_set,
         )
 
-    def client_for(self, portal: Portal, account: Account) -> Client:
+    def client_for(self, portal: Portal, account: Account, *, max_attempts: int = MAX_ATTEMPTS) -> Client:
         """A client that acts as `account`."""
         return Client(
             auth=self._auth_of(portal, account),
@@ -130,6 +133,7 @@ class Wiring:
             throttle=Throttle(SqlBudgetStore(self.ready_database), self.clock, portal.id),
             clock=self.clock,
             on_moved=partial(self._moved, portal.id),
+            max_attempts=max_attempts,
         )
 
     @property
@@ -218,7 +222,7 @@ class Wiring:
             transport=self.transport,
             throttle=Throttle(Unlimited(), self.clock, 0),
             clock=self.clock,
-            max_attempts=2,  # a person waits in front of a browser
+            max_attempts=MAX_ATTEMPTS_OF_PEOPLE,
         )
 
     def _auth_of(self, portal: Portal, account: Account) -> Auth:

@@ -71,6 +71,15 @@ def test_a_command_has_help_with_an_example(command: tuple[str, click.Command]):
     )
 
 
+def test_the_lists_of_commands_are_not_cut_on_a_narrow_terminal():
+    groups = [program, *(it for _, it in commands(program) if isinstance(it, click.Group))]
+
+    for group in groups:
+        context = click.Context(group, info_name="b24sync", terminal_width=80)
+        cut = [line for line in group.get_help(context).splitlines() if line.endswith("...")]
+        assert [line for line in cut if "ARGS" not in line] == []
+
+
 def test_every_option_is_explained(command: tuple[str, click.Command]):
     for parameter in command[1].params:
         if isinstance(parameter, click.Option):

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from tests.integration.stage import SMALL, Stage
 from worker.emulator import Emulator
-from worker.storage.models import OAuthToken
+from worker.storage.models import OAuthToken, Portal
 from worker.storage.portals import set_portal_status
 
 
@@ -41,7 +41,7 @@ def test_status_as_json_is_as_the_contract_says(connected: Stage):
 
     assert list(answer) == ["portals", "schema"]
     (portal,) = answer["portals"]
-    assert list(portal) == ["member_id", "domain", "status", "accounts", "resources", "rejected"]
+    assert list(portal) == ["member_id", "domain", "status", "accounts", "resources", "rejected", "events_mode"]
     (account,) = portal["accounts"]
     assert list(account) == [
         "user_id",
@@ -55,11 +55,12 @@ def test_status_as_json_is_as_the_contract_says(connected: Stage):
     assert (account["kind"], account["is_primary"], account["status"]) == ("oauth", True, "ok")
     assert account["access_expires_at"] < account["refresh_expires_at"]
     for resource in portal["resources"]:
-        assert list(resource) == ["name", "last_run_at", "last_status", "fresh_seconds", "rows", "next_run_at"]
-        assert resource["last_status"] == "ok"
+        assert list(resource) == ["name", "last_run_at", "last_status", "fresh_seconds", "rows", "next_run_at", "error"]
+        assert (resource["last_status"], resource["error"]) == ("ok", None)
         assert 0 <= resource["fresh_seconds"] < 60
         assert resource["last_run_at"].endswith("Z")
     assert {resource["name"]: resource["rows"] for resource in portal["resources"]}["tasks"] == 12
+    assert portal["events_mode"] == "confirm"
 
 
 def test_status_of_nothing(stage: Stage):
@@ -84,6 +85,25 @@ def test_status_for_people_is_a_table_on_stdout(connected: Stage):
     assert result.exit_code == 0
     for word in (connected.portal.domain, "tasks", "12", "(primary)", "180 d left", "schema"):
         assert word in result.stdout
+
+
+def test_status_says_why_a_run_was_not_whole_and_who_must_act(connected: Stage):
+    connected.json("sync", "--json")
+    connected.portal.tokens.expire(connected.portal)
+    connected.portal.tokens.revoke(connected.portal)
+    connected.invoke("sync")
+    (portal,) = connected.json("status", "--json")["portals"]
+    shown = connected.invoke("status").stdout
+
+    assert all(resource["error"] for resource in portal["resources"])
+    assert "users, tasks, planner, calendar: " in shown
+    assert f"authorize it again: b24sync connect {connected.portal.domain}" in shown
+
+
+def test_status_shows_what_offline_events_are_good_for(connected: Stage):
+    assert "offline events: not asked about yet" in connected.invoke("status").stdout
+    connected.json("sync", "--json")
+    assert "offline events: yes, each confirmed once the mirror has it" in connected.invoke("status").stdout
 
 
 def test_a_portal_is_listed_paused_resumed_and_removed(connected: Stage):
@@ -155,8 +175,55 @@ def test_a_healthy_installation_has_no_problem(connected: Stage):
         "scopes",
         "an administrator",
         "days old",
+        "no broker is set",
+        "offline events are possible; the next run binds them",
     ):
         assert word in result.stdout
+
+
+def test_the_doctor_finds_the_events_that_a_run_has_bound(connected: Stage):
+    connected.json("sync", "--json")
+
+    assert "9 offline events are bound, confirmed" in connected.invoke("doctor").stdout
+
+
+def test_the_doctor_says_why_there_are_no_events(connected: Stage):
+    connected.portal.set_admin(connected.portal.admin_id, admin=False)
+
+    assert "no offline events, for this user is no administrator" in connected.invoke("doctor").stdout
+
+
+def test_the_doctor_of_a_webhook_expects_no_events(stage: Stage):
+    stage.invoke("connect", "--webhook", stage.portal.webhook_url(stage.portal.admin_id))
+
+    assert "webhooks get no offline events" in stage.invoke("doctor").stdout
+
+
+@pytest.mark.parametrize("url", ["redis://:s3cret@127.0.0.1:1/0", "amqp://guest:s3cret@127.0.0.1:1//"])
+def test_the_doctor_finds_a_broker_that_is_not_there(stage: Stage, url: str):
+    stage.environ["CELERY_BROKER_URL"] = url
+    result = stage.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert re.search(r"problem the broker .*127.0.0.1:1/.* cannot be used \(.+\): start it", result.stdout)
+    assert "s3cret" not in result.output
+
+
+def test_the_doctor_finds_a_portal_that_does_not_answer(connected: Stage):
+    connected.portal.faults.add("reset", times=20)
+    result = connected.invoke("doctor")
+
+    assert result.exit_code == 1
+    assert "opens from this machine; the mirror goes on by itself once it does" in result.stdout
+
+
+def test_the_doctor_notes_a_portal_that_nobody_reads(connected: Stage):
+    assert "was not read yet: `b24sync sync` reads it once" in connected.invoke("doctor").stdout
+    connected.json("sync", "--json")
+    with connected.wiring() as wiring, wiring.ready_database.write() as session:
+        session.execute(update(Portal).values(next_run_at=datetime.now(UTC) - timedelta(hours=3)))
+
+    assert "is `b24sync run` running?" in connected.invoke("doctor").stdout
 
 
 def test_a_doctor_without_portals_says_what_to_do(stage: Stage):
@@ -204,7 +271,7 @@ def test_keys_are_rotated_and_the_tokens_still_work(connected: Stage):
     result = connected.invoke("keys", "rotate")
 
     assert result.exit_code == 0
-    assert "1 accounts" in result.stderr
+    assert "1 account " in result.stderr
     new, old = file.read_text().split()
     assert old == before.strip()
     assert new not in result.output

@@ -25,11 +25,12 @@ from worker.bitrix24.transport import Transport
 from worker.clock import Clock
 from worker.errors import IncompleteRun, PortalError, PortalMoved, RateLimited, TokenRejected, TransientError
 
-__all__ = ["Client", "Stats"]
+__all__ = ["MAX_ATTEMPTS", "Client", "Stats"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+MAX_ATTEMPTS = 6
 _MOST_BATCHES = 1_000_000  # of one listing; a portal whose list never ends is stopped here
 
 
@@ -67,7 +68,7 @@ class Client:
         clock: Clock,
         on_moved: Callable[[str], None] | None = None,
         jitter: Callable[[], float] = random.random,
-        max_attempts: int = 6,
+        max_attempts: int = MAX_ATTEMPTS,
     ) -> None:
         self._auth = auth
         self._transport = transport

@@ -115,5 +115,10 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def amount(count: int, noun: str) -> str:
+    """How many of what."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def now() -> datetime:
     return datetime.now(UTC)

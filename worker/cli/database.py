@@ -2,14 +2,14 @@
 
 import click
 
-from worker.cli.console import App, pass_app, say
+from worker.cli.console import App, amount, pass_app, say
 from worker.storage import migrate
 from worker.storage.cipher import Cipher, add_key_to_file, load_or_create_key_file, rotate
 
 
 @click.group()
 def db() -> None:
-    r"""Look at the database's schema, or bring it up to this program.
+    r"""Look at the database's schema, or upgrade it.
 
     \b
     Example:
@@ -33,7 +33,9 @@ def upgrade(app: App) -> None:
 @db.command("current")
 @pass_app
 def current(app: App) -> None:
-    r"""Print the schema's revision; nothing where there is no schema yet.
+    r"""Print the schema's revision.
+
+    Nothing where there is no schema yet.
 
     \b
     Example:
@@ -49,7 +51,9 @@ def current(app: App) -> None:
 @db.command("check")
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    r"""Compare the database with what this program needs; exit 1 where they differ.
+    r"""Compare the schema with what is needed.
+
+    Exit 1 where they differ.
 
     \b
     Example:
@@ -78,7 +82,9 @@ def keys() -> None:
 @keys.command("rotate")
 @pass_app
 def rotate_keys(app: App) -> None:
-    r"""Encrypt all stored tokens with a new key (or with the first of B24SYNC_ENCRYPTION_KEYS).
+    r"""Encrypt all stored tokens with a new key.
+
+    That is a new one in the key file, or the first of B24SYNC_ENCRYPTION_KEYS where they are set.
 
     \b
     Example:
@@ -92,5 +98,5 @@ def rotate_keys(app: App) -> None:
         cipher, which = Cipher(add_key_to_file(settings.key_file)), f"a new key, the first in {settings.key_file}"
     with database.write() as session:
         count = rotate(session, cipher)
-    say(f"the secrets of {count} accounts are encrypted with {which}")
+    say(f"the secrets of {amount(count, 'account')} are encrypted with {which}")
     say("restart what runs: `b24sync run` and Celery workers still hold the old keys")

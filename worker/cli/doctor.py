@@ -1,99 +1,68 @@
 """`b24sync doctor`: is everything as it must be? Each line says ok, note or problem, and a problem its cure."""
 
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import click
 from rich.text import Text
-from sqlalchemy.exc import DBAPIError
 
-from worker.bitrix24.calls import Answer, Call
-from worker.cli.console import App, now, pass_app, plain, stdout
-from worker.cli.program import database_sentence, sentences
-from worker.connect import missing_scopes
-from worker.errors import B24SyncError
-from worker.overview import REFRESH_LIFE
-from worker.resources.viewer import is_admin
+from worker.cli.console import App, amount, pass_app, plain, say, stdout
+from worker.cli.doctor_portal import examine_account, examine_portal
+from worker.cli.findings import Finding, Verdict, guarded
 from worker.storage import migrate, portals
-from worker.storage.models import Account, Portal
-from worker.storage.tokens import TokenDates, token_dates
+from worker.storage.cursors import load_cursors
+from worker.storage.tokens import token_dates
 
-CLOCK_SKEW = timedelta(minutes=2)
-"""More than that and dates in the logs of the two sides cannot be compared any more."""
-
-REFRESH_OLD = timedelta(days=28)
-"""What older texts of the vendor give a refresh token; the daemon renews one long before."""
-
-
-class Verdict(StrEnum):
-    """How a line begins. Only a problem makes the exit code 1."""
-
-    OK = "ok"
-    NOTE = "note"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line."""
-
-    verdict: Verdict
-    text: str
+BROKER_SECONDS = 5.0
+COLOURS = {Verdict.OK: "green", Verdict.NOTE: "cyan", Verdict.PROBLEM: "red"}
 
 
 @click.command()
 @pass_app
 def doctor(app: App) -> None:
-    r"""Check settings, keys, database, clock and every portal; exit 1 when something is wrong.
+    r"""Look for what is wrong, and name the cure.
+
+    Checks settings, keys, database, broker and clock, and of every portal whether it answers, the age of its tokens,
+    its scopes, rights and events. Exit 1 when something is wrong.
 
     \b
     Example:
       b24sync doctor
     """
     console = stdout()
-    colours = {Verdict.OK: "green", Verdict.NOTE: "cyan", Verdict.PROBLEM: "red"}
-    wrong = False
+    counts = dict.fromkeys(Verdict, 0)
     for finding in examine(app):
-        wrong = wrong or finding.verdict is Verdict.PROBLEM
+        counts[finding.verdict] += 1
         console.print(
-            Text.assemble((f"{finding.verdict:8}", colours[finding.verdict]), plain(finding.text)), soft_wrap=True
+            Text.assemble((f"{finding.verdict:8}", COLOURS[finding.verdict]), plain(finding.text)), soft_wrap=True
         )
-    click.get_current_context().exit(1 if wrong else 0)
+    problems = counts[Verdict.PROBLEM]
+    say(f"{amount(problems, 'problem')} found" if problems else "nothing is wrong")
+    click.get_current_context().exit(1 if problems else 0)
 
 
 def examine(app: App) -> Iterator[Finding]:
     """Everything, in the order in which one thing needs the other."""
     yield from _settings(app)
-    yield from _guarded(lambda: _key_file(app))
-    for finding in _guarded(lambda: _schema(app)):
+    yield from guarded(lambda: _keys(app))
+    yield from _broker(app)
+    for finding in guarded(lambda: _schema(app)):
         yield finding
         if finding.verdict is Verdict.PROBLEM:
             return  # nothing below can be read
     with app.wiring.ready_database.read() as session:
         found = list(portals.list_portals(session))
         accounts = {portal.id: list(portals.list_accounts(session, portal.id)) for portal in found}
+        cursors = {portal.id: load_cursors(session, portal.id) for portal in found}
         dates = {pair.account_id: pair for pair in token_dates(session)}
     if not found:
         yield Finding(Verdict.NOTE, "no portal is connected: run `b24sync connect your-portal.bitrix24.com`")
     for portal in found:
-        yield from _portal(portal)
+        yield from examine_portal(app, portal, cursors[portal.id])
         for account in accounts[portal.id]:
-            yield from _guarded(lambda portal=portal, account=account: _account(app, portal, account, dates))  # type: ignore[misc]
-
-
-def _guarded(examination: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """An examination that fails is itself a finding, and the next one goes on."""
-    try:
-        yield from examination()
-    except B24SyncError as error:
-        for sentence in sentences(error):
-            yield Finding(Verdict.PROBLEM, sentence)
-    except DBAPIError as error:
-        yield Finding(Verdict.PROBLEM, database_sentence(error))
+            yield from guarded(partial(examine_account, app, portal, account, dates.get(account.id)))
 
 
 def _settings(app: App) -> Iterator[Finding]:
@@ -107,7 +76,7 @@ def _settings(app: App) -> Iterator[Finding]:
         yield Finding(Verdict.NOTE, f"{text}: B24SYNC_REDIRECT_URI and B24SYNC_WEB_LISTEN should name one port")
 
 
-def _key_file(app: App) -> Iterator[Finding]:
+def _keys(app: App) -> Iterator[Finding]:
     app.wiring.cipher  # noqa: B018 - raises what is wrong with the keys
     if app.settings.encryption_keys:
         yield Finding(Verdict.OK, "the encryption keys come from B24SYNC_ENCRYPTION_KEYS")
@@ -120,6 +89,29 @@ def _key_file(app: App) -> Iterator[Finding]:
         yield Finding(Verdict.OK, f"the key file {path} is there and private; keep a copy of it")
 
 
+def _broker(app: App) -> Iterator[Finding]:
+    """Whether the broker lets us in. It has no say in what the other commands do."""
+    url = app.settings.broker_url
+    if url is None:
+        yield Finding(Verdict.OK, "no broker is set, and none is needed: `b24sync run` is one process")
+        return
+    from kombu.connection import Connection  # noqa: PLC0415 - takes its time to come up
+
+    with Connection(url, connect_timeout=BROKER_SECONDS) as connection:  # type: ignore[no-untyped-call]
+        where = connection.as_uri()  # without the password
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
+        except ImportError as error:
+            cure = "pip install 'b24sync[redis]'" if url.startswith("redis") else f"install {error.name}"
+            yield Finding(Verdict.PROBLEM, f"the broker {where} needs a library that is not installed: {cure}")
+        except Exception as error:  # noqa: BLE001 - each broker's library has errors of its own
+            why = str(error) or type(error).__name__
+            cure = "start it, or correct CELERY_BROKER_URL; unset it to run everything in one process"
+            yield Finding(Verdict.PROBLEM, f"the broker {where} cannot be used ({why}): {cure}")
+        else:
+            yield Finding(Verdict.OK, f"the broker {where} answers")
+
+
 def _schema(app: App) -> Iterator[Finding]:
     database = app.wiring.ready_database
     differences = migrate.check(database)
@@ -129,61 +121,3 @@ def _schema(app: App) -> Iterator[Finding]:
     else:
         where = database.url.render_as_string(hide_password=True)
         yield Finding(Verdict.OK, f"the database {where} is at revision {migrate.head()}")
-
-
-def _portal(portal: Portal) -> Iterator[Finding]:
-    if portal.status == "paused":
-        yield Finding(Verdict.NOTE, f"{portal.domain} is paused: `b24sync portals resume {portal.domain}` wakes it")
-    elif portal.status != "active":
-        cure = f"mend it there, then run `b24sync portals resume {portal.domain}`"
-        yield Finding(Verdict.PROBLEM, f"{portal.domain} is {portal.status}: {portal.status_reason or ''}; {cure}")
-
-
-def _account(app: App, portal: Portal, account: Account, dates: dict[int, TokenDates]) -> Iterator[Finding]:
-    """Ask the portal as this account: all in one request."""
-    name = f"{portal.domain} as user {account.user_id}"
-    pair = dates.get(account.id)
-    if account.kind == "oauth" and pair is not None and account.status == "ok":
-        yield _refresh_age(name, portal, pair)
-    client = app.wiring.client_for(portal, account)
-    profile, scope = Call("profile", "profile"), Call("scope", "scope")
-    before = now()
-    answers = client.batch([profile, scope])
-    after = now()
-    who = answers.get(profile)
-    if not isinstance(who, Answer):
-        raise who
-    yield Finding(Verdict.OK, f"{name} ({account.kind}): the portal answers")
-    if answers.time.portal_now is not None:
-        yield _clock(portal, answers.time.portal_now, before, after)
-    granted = answers.get(scope)
-    scopes = tuple(granted.decode(list[str])) if isinstance(granted, Answer) else tuple(account.scope.split(","))
-    missing = missing_scopes(scopes)
-    cure = f"add it to the application (or webhook) on the portal, then run `b24sync connect {portal.domain}`"
-    for one, what in missing.items():
-        yield Finding(Verdict.PROBLEM, f"{name}: the scope {one} is missing, so no {what}: {cure}")
-    if not missing:
-        yield Finding(Verdict.OK, f"{name}: scopes {', '.join(scopes)}")
-    if is_admin(who.result):
-        yield Finding(Verdict.OK, f"{name}: an administrator, who sees all tasks")
-    else:
-        text = "no administrator: only what this user may see is mirrored; connect as an administrator to mirror all"
-        yield Finding(Verdict.NOTE, f"{name}: {text}")
-
-
-def _clock(portal: Portal, portal_now: datetime, before: datetime, after: datetime) -> Finding:
-    """The portal took its time between our two looks: only what lies outside of them is a difference."""
-    off = max(before - portal_now, portal_now - after, timedelta(0))
-    if off > CLOCK_SKEW:
-        text = f"the clock here and that of {portal.domain} are {off.total_seconds():.0f} s apart"
-        return Finding(Verdict.PROBLEM, f"{text}: set this machine's clock (timedatectl set-ntp true)")
-    return Finding(Verdict.OK, f"the clock agrees with that of {portal.domain}")
-
-
-def _refresh_age(name: str, portal: Portal, pair: TokenDates) -> Finding:
-    age = now() - pair.refresh_issued_at
-    text = f"{name}: the refresh token is {age.days} days old and good for {(REFRESH_LIFE - age).days} more"
-    if age < REFRESH_OLD:
-        return Finding(Verdict.OK, text)
-    cure = f"keep `b24sync run` running; if it is refused, run `b24sync connect {portal.domain}`"
-    return Finding(Verdict.PROBLEM, f"{text}: nothing has renewed it; {cure}")

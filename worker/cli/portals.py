@@ -11,7 +11,7 @@ from worker.storage.models import Portal
 @click.group(invoke_without_command=True)
 @click.pass_context
 def portals(ctx: click.Context) -> None:
-    r"""List the connected portals, or pause, resume or remove one.
+    r"""List the portals; pause, resume or remove one.
 
     \b
     Examples:
@@ -26,7 +26,9 @@ def portals(ctx: click.Context) -> None:
 @click.argument("portal", metavar="P")
 @pass_app
 def pause(app: App, portal: str) -> None:
-    r"""Stop reading a portal until it is resumed; its tokens are kept alive.
+    r"""Stop reading a portal until it is resumed.
+
+    Its tokens are kept alive.
 
     \b
     Example:
@@ -40,7 +42,9 @@ def pause(app: App, portal: str) -> None:
 @click.argument("portal", metavar="P")
 @pass_app
 def resume(app: App, portal: str) -> None:
-    r"""Go on reading a portal that was paused or closed; it is due at once.
+    r"""Go on reading a portal at once.
+
+    One that was paused, or that was closed and is mended.
 
     \b
     Example:
@@ -55,7 +59,9 @@ def resume(app: App, portal: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_app
 def remove(app: App, portal: str, yes: bool) -> None:
-    r"""Forget a portal: its tokens and everything that was mirrored of it.
+    r"""Forget a portal and all that was mirrored of it.
+
+    Its tokens too; on the portal itself nothing is changed.
 
     \b
     Example:
@@ -73,7 +79,7 @@ def remove(app: App, portal: str, yes: bool) -> None:
 def _list(app: App) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("number", "domain", "member_id", "state", "accounts", "reason"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     with app.wiring.ready_database.read() as session:
         found = store.list_portals(session)
         for portal in found:

@@ -22,7 +22,9 @@ Kept = tuple[Portal, RejectedRecord]
 @click.option("--json", "as_json", is_flag=True, help="Print the records with their payloads as JSON.")
 @pass_app
 def rejected(app: App, *, portal: str | None, as_json: bool) -> None:
-    r"""List the records that could not become rows, with the reason. They are tried again at every run.
+    r"""List the records that could not become rows.
+
+    With the reason of each. They are tried again at every run.
 
     \b
     Examples:

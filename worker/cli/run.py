@@ -34,7 +34,9 @@ a page are one transaction, and the lease runs out by itself."""
 @click.command()
 @pass_app
 def run(program: App) -> None:
-    r"""Keep the mirror fresh until stopped: worker, beat and web in one process.
+    r"""Keep the mirror fresh until stopped.
+
+    Worker, beat and web in one process; the log goes to stderr, as JSON where that is no terminal.
 
     \b
     Example:

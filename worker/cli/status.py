@@ -15,13 +15,22 @@ from worker.cli.console import App, ago, ahead, coloured, now, pass_app, plain, 
 from worker.overview import AccountState, Overview, PortalState, look
 from worker.storage.session import Database
 
+EVENTS = {
+    "confirm": "yes, each confirmed once the mirror has it",
+    "hints": "yes, as hints; polling finds what they miss",
+    "polling": "none; deletions are found by the sweep",
+}
+"""What `portals.events_mode` means to a person."""
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the state as JSON.")
 @click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
 @pass_app
 def status(app: App, as_json: bool, watch: bool) -> None:
-    r"""Show each portal's state: last runs, freshness, rows, accounts and their tokens.
+    r"""Show how fresh the mirror of each portal is.
+
+    With the last run, rows and next run of each resource, and how long the accounts' tokens live.
 
     \b
     Examples:
@@ -46,7 +55,8 @@ def status(app: App, as_json: bool, watch: bool) -> None:
             time.sleep(1)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(_current(database), refresh=True)
+            hint = Text(f"{now().astimezone():%H:%M:%S}, Ctrl-C ends", style="dim")
+            live.update(Group(_current(database), hint), refresh=True)
             time.sleep(1)
 
 
@@ -63,9 +73,11 @@ def picture(overview: Overview, at: datetime) -> RenderableType:
     for portal in overview.portals:
         parts += [
             Text.assemble((plain(portal.domain), "bold"), "  ", coloured(portal.status)),
-            Padding(_resources(portal, at), (0, 0, 0, 2), expand=False),
-            *(Padding(_account(account, at), (0, 0, 0, 2), expand=False) for account in portal.accounts),
-            Padding(_rejected(portal), (0, 2), expand=False),
+            _indented(_resources(portal, at)),
+            *(_indented(line) for line in _errors(portal)),
+            *(_indented(line) for account in portal.accounts for line in _account(portal, account, at)),
+            _indented(_events(portal)),
+            _indented(_rejected(portal)),
             Text(),
         ]
     return Group(*parts, Text(f"schema {overview.schema}", style="dim"))
@@ -90,14 +102,34 @@ def _resources(portal: PortalState, at: datetime) -> Table:
     return table
 
 
-def _account(account: AccountState, at: datetime) -> Text:
+def _indented(part: RenderableType) -> Padding:
+    return Padding(part, (0, 0, 0, 2), expand=False)
+
+
+def _errors(portal: PortalState) -> list[Text]:
+    """Why the last runs were not whole; one reason that several share is told once."""
+    told: dict[str, list[str]] = {}
+    for resource in portal.resources:
+        if resource.error:
+            told.setdefault(resource.error, []).append(resource.name)
+    return [Text.assemble((", ".join(names), "yellow"), f": {plain(error)}") for error, names in told.items()]
+
+
+def _account(portal: PortalState, account: AccountState, at: datetime) -> list[Text]:
     primary = " (primary)" if account.is_primary else ""
-    tokens = ""
-    if account.access_expires_at is not None:
+    lines = [Text.assemble(f"{account.kind} of user {account.user_id}{primary}: ", coloured(account.status))]
+    if account.status == "needs_reauth":
+        lines.append(Text(f"  authorize it again: b24sync connect {plain(portal.domain)}", style="red"))
+    elif account.access_expires_at is not None:
         access, refresh = _left(account.access_expires_at, at), _left(account.refresh_expires_at, at)
-        tokens = f"; access token {access}, refresh token {refresh}"
-    start = f"{account.kind} of user {account.user_id}{primary}: "
-    return Text.assemble(start, coloured(account.status), f"{tokens}; scopes {plain(account.scope)}")
+        lines.append(Text(f"  access token {access}, refresh token {refresh}"))
+    lines.append(Text(f"  scopes {plain(account.scope).replace(',', ', ') or 'unknown'}"))
+    return lines
+
+
+def _events(portal: PortalState) -> Text:
+    words = EVENTS.get(portal.events_mode or "", "not asked about yet")
+    return Text(f"offline events: {words}", style="dim")
 
 
 def _rejected(portal: PortalState) -> Text:

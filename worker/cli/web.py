@@ -13,7 +13,9 @@ from worker.web.server import WebServer
 @click.command()
 @pass_app
 def web(app: App) -> None:
-    r"""Serve the status page and the callback of logins until stopped.
+    r"""Serve the web pages until stopped.
+
+    For where worker and beat run elsewhere; `b24sync run` serves them itself.
 
     \b
     Example:

@@ -58,6 +58,12 @@ def add_run(session: Session, report: Mapping[str, Any]) -> int:
     return run.id
 
 
+def last_error(session: Session, portal_id: int, resource: str) -> str | None:
+    """What went wrong in the last run of a resource."""
+    mine = select(SyncRun.error).where(SyncRun.portal_id == portal_id, SyncRun.resource == resource)
+    return session.scalar(mine.order_by(SyncRun.started_at.desc(), SyncRun.id.desc()).limit(1))
+
+
 def fold_quiet_runs(session: Session, now: datetime) -> int:
     """Fold runs that are over an hour old and changed nothing: one row per hour, portal, resource, mode and status.
 
