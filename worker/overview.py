@@ -16,7 +16,7 @@ from worker.storage.rejected import count_rejected
 from worker.storage.runs import last_error
 from worker.storage.session import Database
 from worker.storage.tokens import TokenDates, token_dates
-from worker.storage.upsert import count_live
+from worker.storage.upsert import count_all_live, count_live
 
 REFRESH_LIFE = timedelta(days=180)
 """What the vendor documents (settings/oauth/auto-renewal.md); the server tells no date."""
@@ -143,6 +143,15 @@ def _resource(session: Session, cursor: Cursor, now: datetime) -> ResourceState:
 def count_rows(session: Session, portal_id: int, resource: str) -> int:
     """How many rows a portal's resource has, without those marked as deleted."""
     return count_live(session, MAIN_TABLES[resource].__table__, portal_id)
+
+
+def count_all_rows(session: Session) -> Mapping[tuple[int, str], int]:
+    """The same for all portals at once, by (portal, resource); who has none is not in it."""
+    return {
+        (portal_id, resource): count
+        for resource, table in MAIN_TABLES.items()
+        for portal_id, count in count_all_live(session, table.__table__).items()
+    }
 
 
 def _last_ok(session: Session, cursor: Cursor) -> datetime | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,9 @@ from worker.cli import program
 from worker.cli.program import COMMANDS
 from worker.config import Settings
 from worker.storage.models import Base
+from worker.web.app import create_app
+from worker.web.metrics import METRICS, Definition
+from worker.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,6 +109,28 @@ def test_a_setting_is_in_the_readme(setting: str):
 @pytest.mark.parametrize("table", sorted(Base.metadata.tables))
 def test_a_table_is_documented(table: str):
     assert f"`{table}`" in documents() or f"{table}(" in documents()
+
+
+@cache
+def web_page() -> str:
+    return (ROOT / "docs" / "web.md").read_text(encoding="utf-8")
+
+
+def test_every_endpoint_is_documented_and_no_other():
+    with closing(Wiring(Settings.load({}))) as wiring:
+        app = create_app(wiring)
+    served = {rule.rule for rule in app.url_map.iter_rules()} - {"/static/<path:filename>"}
+
+    assert set(re.findall(r"^\| `(/[^`]*)` ", web_page(), re.MULTILINE)) == served
+
+
+def test_every_metric_is_documented_and_no_other():
+    rows = re.findall(r"^\| `(b24sync_\w+)` \| (.*?) \| (.*) \((counter|gauge)\) \|$", web_page(), re.MULTILINE)
+    written = {
+        name: Definition(kind, tuple(re.findall(r"`(\w+)`", labels)), meaning) for name, labels, meaning, kind in rows
+    }
+
+    assert written == METRICS
 
 
 def test_every_link_between_the_pages_leads_somewhere():

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Protocol
 
 import click
@@ -20,7 +21,9 @@ from celery.signals import worker_ready, worker_shutting_down
 from worker import log as logs
 from worker.celery import create_app
 from worker.cli.console import App, pass_app
+from worker.cli.run_checks import run_checks
 from worker.web.app import create_app as create_web
+from worker.web.context import Check
 from worker.web.server import WebServer
 from worker.wiring import Wiring
 
@@ -48,7 +51,7 @@ def run(program: App) -> None:
     stop, wiring = program.stop, program.wiring
     wiring.ready_database  # noqa: B018 - a schema that is behind must be told before anything starts
     app = create_app(wiring)
-    web = _start_web(wiring)
+    web = _start_web(wiring, run_checks(app))
     worker = app.Worker(
         pool_cls=get_implementation("threads"),
         concurrency=wiring.settings.concurrency,
@@ -73,11 +76,11 @@ def run(program: App) -> None:
         log.info("b24sync has stopped")
 
 
-def _start_web(wiring: Wiring) -> WebServer | None:
+def _start_web(wiring: Wiring, checks: Mapping[str, Check]) -> WebServer | None:
     """The web pages; without them the mirror is kept all the same."""
     host, port = wiring.settings.web_listen
     try:
-        web = WebServer(create_web(wiring), host, port)
+        web = WebServer(create_web(wiring, checks), host, port)
     except OSError as error:
         log.warning("the web pages are not served: %s:%d cannot be listened on (%s)", host, port, error.strerror)
         return None

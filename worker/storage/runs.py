@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from worker.storage.columns import storable
 from worker.storage.models import SyncRun
 from worker.storage.statements import change
+from worker.storage.totals import add_to_totals
 
 FOLD_AFTER = timedelta(hours=1)
 KEEP = timedelta(days=30)
@@ -43,7 +44,8 @@ HOUR = {
 def add_run(session: Session, report: Mapping[str, Any]) -> int:
     """Keep a report: `portal_id`, `resource`, `mode`, `status`, `started_at`, `finished_at`, and what figures it has.
 
-    Keys that are no columns are passed over, so the report may be handed in as it is.
+    The figures are also added to the sums that only grow. Keys that are no columns are passed over, so the report may
+    be handed in as it is.
 
     Returns:
         The run's number.
@@ -55,6 +57,7 @@ def add_run(session: Session, report: Mapping[str, Any]) -> int:
     run = SyncRun(**values)
     session.add(run)
     session.flush()
+    add_to_totals(session, values)
     return run.id
 
 

@@ -151,6 +151,14 @@ def count_live(session: Session, table: Table, portal_id: int) -> int:
     return session.scalars(statement).one()
 
 
+def count_all_live(session: Session, table: Table) -> dict[int, int]:
+    """The same for all portals that have any."""
+    statement = select(table.c.portal_id, func.count()).group_by(table.c.portal_id)
+    if "deleted_at" in table.c:
+        statement = statement.where(table.c.deleted_at.is_(None))
+    return {row[0]: row[1] for row in session.execute(statement)}
+
+
 def _stored(
     session: Session, table: Table, portal_id: int, keys: Iterable[int]
 ) -> dict[int, tuple[str, datetime | None]]:

@@ -7,22 +7,23 @@ import base64
 import hashlib
 import hmac
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, abort, current_app, jsonify, render_template, request
-from sqlalchemy import select
+from flask import Flask, Response, abort, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from worker.errors import B24SyncError
 from worker.overview import look
-from worker.storage.models import Portal
+from worker.web.context import SERVICE, Check, Context, wiring
+from worker.web.health import healthz
+from worker.web.metrics import metrics
 from worker.web.server import MAX_BODY
 from worker.wiring import Wiring
 
 log = logging.getLogger(__name__)
 
-SERVICE = "b24sync"
 OPEN = frozenset({"healthz", "oauth_callback"})
 """Asked without a password: by machines, and by a person on the way back from a portal, with a single-use state."""
 
@@ -45,16 +46,17 @@ HEADERS = {
 }
 
 
-def create_app(wiring: Wiring) -> Flask:
-    """The app over the parts of this process."""
+def create_app(wiring: Wiring, checks: Mapping[str, Check] | None = None) -> Flask:
+    """The app over the parts of this process. `checks`: what this process runs besides the pages, for /healthz."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.extensions[SERVICE] = wiring
+    app.extensions[SERVICE] = Context(wiring, checks or {})
     app.before_request(_check_password)
     app.after_request(_add_headers)
     app.add_url_rule("/", view_func=index)
     app.add_url_rule("/oauth/callback", view_func=oauth_callback)
     app.add_url_rule("/healthz", view_func=healthz)
+    app.add_url_rule("/metrics", view_func=metrics)
     app.register_error_handler(HTTPException, _show_http_error)
     app.register_error_handler(Exception, _show_failure)
     return app
@@ -62,9 +64,8 @@ def create_app(wiring: Wiring) -> Flask:
 
 def index() -> str:
     """All portals, with state and freshness."""
-    wiring = _wiring()
-    now = wiring.clock.now()
-    return render_template("index.html", style=STYLE, overview=look(wiring.ready_database, now), now=now)
+    now = wiring().clock.now()
+    return render_template("index.html", style=STYLE, overview=look(wiring().ready_database, now), now=now)
 
 
 def oauth_callback() -> tuple[str, int]:
@@ -72,7 +73,7 @@ def oauth_callback() -> tuple[str, int]:
     if request.method != "GET":  # Flask lets HEAD in, by which a previewer of links would use the login up
         abort(HTTPStatus.METHOD_NOT_ALLOWED)
     try:
-        connected = _wiring().connector.finish(request.args)
+        connected = wiring().connector.finish(request.args)
     except B24SyncError as error:
         log.warning("a portal could not be connected: %s", error)
         return _message("Not connected", str(error)), HTTPStatus.BAD_REQUEST
@@ -80,28 +81,12 @@ def oauth_callback() -> tuple[str, int]:
     return render_template("connected.html", style=STYLE, connected=connected), HTTPStatus.OK
 
 
-def healthz() -> tuple[Response, int]:
-    """Whether this process serves and reads its database. Tells who answers, so that others know their own daemon."""
-    try:
-        with _wiring().ready_database.read() as session:
-            session.execute(select(Portal.id).limit(1))
-    except Exception as error:  # noqa: BLE001 - whatever it is, this is the answer
-        log.warning("the database cannot be read: %s", type(error).__name__)
-        return jsonify(status="the database cannot be read", service=SERVICE), HTTPStatus.SERVICE_UNAVAILABLE
-    return jsonify(status="ok", service=SERVICE), HTTPStatus.OK
-
-
-def _wiring() -> Wiring:
-    wiring: Wiring = current_app.extensions[SERVICE]
-    return wiring
-
-
 def _message(title: str, text: str) -> str:
     return render_template("message.html", style=STYLE, title=title, text=text)
 
 
 def _check_password() -> Response | None:
-    password = _wiring().settings.web_password
+    password = wiring().settings.web_password
     if password is None or request.endpoint in OPEN:
         return None
     given = request.authorization

@@ -7,6 +7,7 @@ from worker.storage.models.bookkeeping import (
     ClosedMethod,
     RejectedRecord,
     RequestBudget,
+    RunTotal,
     SyncCursor,
     SyncRun,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Portal",
     "RejectedRecord",
     "RequestBudget",
+    "RunTotal",
     "SyncCursor",
     "SyncRun",
     "Task",

@@ -68,6 +68,31 @@ class SyncRun(Base):
     folded: Mapped[int] = mapped_column(Integer, default=1, comment="How many runs this row sums up")
 
 
+class RunTotal(Base):
+    """The sum of all runs of a resource that ended alike, since the portal was connected."""
+
+    __tablename__ = "run_totals"
+    __table_args__ = options("Sums over all runs, also those that are deleted: they only grow")
+
+    portal_id: Mapped[int] = of_portal()
+    resource: Mapped[str] = mapped_column(Word, primary_key=True, comment="tasks, calendar, planner or users")
+    status: Mapped[str] = mapped_column(Word, primary_key=True, comment="ok, incomplete, guarded or failed")
+    runs: Mapped[int] = mapped_column(BigInteger, comment="Runs that ended so")
+    fetched: Mapped[int] = mapped_column(BigInteger, comment="Records read")
+    inserted: Mapped[int] = mapped_column(BigInteger, comment="Rows new")
+    updated: Mapped[int] = mapped_column(BigInteger, comment="Rows changed")
+    unchanged: Mapped[int] = mapped_column(BigInteger, comment="Rows left as they were")
+    deleted: Mapped[int] = mapped_column(BigInteger, comment="Rows marked as deleted")
+    revived: Mapped[int] = mapped_column(BigInteger, comment="Rows that came back")
+    rejected: Mapped[int] = mapped_column(BigInteger, comment="Records that could not become rows")
+    http_requests: Mapped[int] = mapped_column(BigInteger, comment="HTTP requests")
+    calls: Mapped[int] = mapped_column(BigInteger, comment="REST calls")
+    retries: Mapped[int] = mapped_column(BigInteger, comment="Requests repeated after a failure")
+    refreshes: Mapped[int] = mapped_column(BigInteger, comment="Tokens refreshed")
+    waited_seconds: Mapped[float] = mapped_column(Double, comment="Time waited for the portal's limits")
+    seconds: Mapped[float] = mapped_column(Double, comment="Duration")
+
+
 class RejectedRecord(Base):
     """A record that could not become a row; tried again at every run."""
 
