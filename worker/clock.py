@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from worker.errors import Interrupted
+
 
 class Clock(Protocol):
     """What the program may know of time."""
@@ -18,12 +20,12 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Pause; may end early when the program is asked to stop."""
+        """Pause. Raises Interrupted, at once, when the program is asked to stop: nothing is worth waiting for then."""
         ...
 
 
 class SystemClock:
-    """The machine's clock. A set `stop` event ends every pause at once."""
+    """The machine's clock. A set `stop` event ends every pause at once, with Interrupted."""
 
     def __init__(self, stop: threading.Event | None = None) -> None:
         self._stop = stop or threading.Event()
@@ -35,4 +37,5 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        self._stop.wait(max(0.0, seconds))
+        if self._stop.wait(max(0.0, seconds)):
+            raise Interrupted("stopped before the end; the next run goes on from there")

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from worker.breaker import Breaker
 from worker.resources import RESOURCES
 from worker.storage import migrate, portals
 from worker.storage.cursors import Cursor, load_cursors
@@ -63,6 +64,23 @@ class ResourceState:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerView:
+    """Whether the portal answers.
+
+    Args:
+        state: closed (it does), open (left alone until `until`), half_open (the next turn asks whether it does again).
+        failures: Turns in a row without an answer.
+        until: When it is asked again.
+        reason: What the last of them met.
+    """
+
+    state: str
+    failures: int
+    until: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PortalState:
     """One portal.
 
@@ -77,6 +95,7 @@ class PortalState:
     resources: Sequence[ResourceState]
     rejected: int
     events_mode: str | None
+    breaker: BreakerView
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +130,12 @@ def _portal(session: Session, portal: Portal, dates: Mapping[int, TokenDates], n
         resources=[_resource(session, cursors.get(name) or Cursor(portal.id, name), now) for name in RESOURCES],
         rejected=count_rejected(session, portal.id),
         events_mode=portal.events_mode,
+        breaker=_breaker(portals.breaker_of(portal), now),
     )
+
+
+def _breaker(breaker: Breaker, now: datetime) -> BreakerView:
+    return BreakerView(str(breaker.state(now)), breaker.failures, breaker.until, breaker.reason)
 
 
 def _account(account: Account, pair: TokenDates | None) -> AccountState:

@@ -151,6 +151,7 @@ class Wiring:
                 now=self.clock.now(),
                 enqueued_for=timedelta(seconds=self.message_life),
                 limit=CLAIMED_AT_ONCE,
+                sick_limit=max(1, self.settings.concurrency // 4),
             )
 
     def unclaim(self, portal_ids: Collection[int]) -> None:

@@ -164,6 +164,7 @@ class Mirror:
                 max_delete_share=max_delete_share,
             ),
             stopping=stopping,
+            jitter=lambda: 1.0,
         )
 
     def _client_for(self, portal: PortalRow, account: Account) -> Client:

@@ -16,6 +16,7 @@ from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
 from worker.schedule import MAINTAIN, RENEW, SYNC, TICK
 from worker.storage.models import OAuthToken, SyncCursor, SyncRun
+from worker.storage.models import Portal as PortalRow
 from worker.wiring import Wiring
 
 
@@ -120,12 +121,16 @@ def test_job_run_twice_reads_once(app: Celery):
     assert len(rows(app, SyncRun)) == 4
 
 
-@pytest.mark.parametrize("kind", ["expired_token", "rate_limit"])
-def test_trouble_that_survives_the_run_repeats_the_job_later(app: Celery, portal: Portal, kind: str):
-    """A token rejected again after its refresh, or a portal that stays busy: not before 5 seconds."""
-    app.wiring.stop.set()  # pauses end at once; the turn itself must not be stopped
-    app.wiring.sync._stopping = lambda: False
-    portal.faults.add(kind, times=50)
+@pytest.fixture
+def impatient(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses take no time."""
+    monkeypatch.setattr(app.wiring.clock, "sleep", lambda _seconds: None)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_token_rejected_even_when_new_repeats_the_job_later(app: Celery, portal: Portal):
+    """Not before 5 seconds, and the resources are due with it."""
+    portal.faults.add("expired_token", times=50)
 
     with pytest.raises(Retry) as retry:
         run(app, SYNC, 1)
@@ -136,10 +141,25 @@ def test_trouble_that_survives_the_run_repeats_the_job_later(app: Celery, portal
     portal.faults.clear()
 
 
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("kind", ["rate_limit", "html"])
+def test_portal_without_an_answer_comes_again_when_its_breaker_says_so(app: Celery, portal: Portal, kind: str):
+    """No message waits for that: what is due stands in the database, whoever dies meanwhile."""
+    portal.faults.add(kind, times=50)
+    run(app, SYNC, 1)
+
+    (row,) = rows(app, PortalRow)
+    assert row.breaker_failures == 1
+    assert row.next_run_at == row.breaker_until > app.wiring.clock.now()
+    assert {cursor.next_run_at for cursor in rows(app, SyncCursor)} == {row.breaker_until}
+    run(app, TICK)
+    assert messages(app) == []
+    portal.faults.clear()
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_job_is_not_repeated_for_ever(app: Celery, portal: Portal):
     """After the last attempt the portal waits for its interval."""
-    app.wiring.stop.set()
-    app.wiring.sync._stopping = lambda: False
     portal.faults.add("expired_token", times=50)
 
     run(app, SYNC, 1, retries=10)

@@ -45,7 +45,7 @@ def take(database: Database, portal_id: int, owner: str, clock: FakeClock) -> in
 
 def claim(database: Database, clock: FakeClock, limit: int = 100) -> list[int]:
     with database.write() as session:
-        return leases.claim_due(session, now=clock.now(), enqueued_for=MINUTE, limit=limit)
+        return leases.claim_due(session, now=clock.now(), enqueued_for=MINUTE, limit=limit, sick_limit=limit)
 
 
 def test_of_eight_threads_one_gets_the_lease(database: Database, portal_id: int, clock: FakeClock):
@@ -151,9 +151,9 @@ def test_releasing_sets_the_next_run(database: Database, portal_id: int, clock: 
     assert take(database, portal_id, "a", clock) == 1
     due = clock.now() + MINUTE
     with database.write() as session:
-        assert not leases.release_lease(session, portal_id, owner="b", fence=1, next_run_at=None)
-        assert leases.release_lease(session, portal_id, owner="a", fence=1, next_run_at=due)
-        assert not leases.release_lease(session, portal_id, owner="a", fence=1, next_run_at=None)
+        assert not leases.release_lease(session, portal_id, owner="b", fence=1, next_run_at=None, now=clock.now())
+        assert leases.release_lease(session, portal_id, owner="a", fence=1, next_run_at=due, now=clock.now())
+        assert not leases.release_lease(session, portal_id, owner="a", fence=1, next_run_at=None, now=clock.now())
 
     assert claim(database, clock) == []
     clock.advance(60)

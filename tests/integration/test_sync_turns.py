@@ -266,12 +266,12 @@ def test_a_paused_portal_is_left_alone(stage: Stage):
     assert mirror.portal.requests.http == 0
 
 
-def test_a_failed_job_is_tried_again_after_growing_pauses_and_then_in_its_interval(stage: Stage):
+def test_a_job_whose_token_is_rejected_is_tried_again_after_growing_pauses_and_then_in_its_interval(stage: Stage):
     """Bounded; and what did not fail keeps its own time."""
     mirror = small(stage, intervals=INTERVALS)
     pauses = []
     for attempt in range(1, 7):
-        mirror.portal.faults.add("internal_error", times=30)
+        mirror.portal.faults.add("expired_token", times=30)
         outcome = mirror.turn(Wish(at_once=True), attempt=attempt)
         pauses.append(outcome.retry_after)
         mirror.portal.faults.clear()
@@ -289,7 +289,7 @@ def test_a_turn_out_of_time_is_due_at_once_and_goes_on(stage: Stage):
     """Twenty minutes are the longest turn."""
     mirror = small(stage, intervals=INTERVALS)
 
-    assert mirror.engine()._halted(mirror.clock.now() - timedelta(seconds=1))() is not None
+    assert mirror.engine()._halted(mirror.clock.monotonic() - 1)() is not None
     outcome = mirror.turn(Wish(at_once=True), stop_after=0)
     assert {str(report.status) for report in outcome.reports} == {"incomplete"}
     assert outcome.retry_after is None

@@ -17,13 +17,21 @@ from worker.bitrix24.calls import Answer, Answers, Call, Outcome, Time
 from worker.bitrix24.moves import new_rest_url
 from worker.bitrix24.paging import KeysetListing
 from worker.bitrix24.protocol import decode, encode_json
-from worker.bitrix24.retry import decide
+from worker.bitrix24.retry import LONGEST_PAUSE, decide
 from worker.bitrix24.rows import ListMethod, Record
 from worker.bitrix24.stats import Stats
 from worker.bitrix24.throttle import Throttle
 from worker.bitrix24.transport import Transport
 from worker.clock import Clock
-from worker.errors import IncompleteRun, PortalError, PortalMoved, RateLimited, TokenRejected, TransientError
+from worker.errors import (
+    IncompleteRun,
+    Interrupted,
+    PortalError,
+    PortalMoved,
+    RateLimited,
+    TokenRejected,
+    TransientError,
+)
 
 __all__ = ["MAX_ATTEMPTS", "Client", "Stats"]
 
@@ -31,6 +39,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 6
+_PROBE_SECONDS = 15.0  # a portal that is well answers this call within milliseconds
 _MOST_BATCHES = 1_000_000  # of one listing; a portal whose list never ends is stopped here
 
 
@@ -39,11 +48,13 @@ class _Trip:
     """What has happened to one request so far."""
 
     failures: int = 0
+    began: float = 0.0
     version: int = 0  # of the token last sent
     rejected: bool = False
     renew: bool = False  # before the next attempt
     home: str | None = None  # the REST address that redirected us
     arrived: bool = False
+    total: float | None = None  # seconds for one attempt; None: what the transport allows
 
 
 class Client:
@@ -57,6 +68,9 @@ class Client:
         on_moved: Told the portal's new REST address once it has answered there.
         jitter: A number from 0 to 1, anew each time.
         max_attempts: So many failures of one request end it, whatever `retry` would allow.
+
+    `halted` is looked at before every attempt, so that no wait and no retry outlives a stop or a deadline by more than
+    one request: it says why to end, or None.
     """
 
     def __init__(
@@ -77,6 +91,7 @@ class Client:
         self._on_moved = on_moved
         self._jitter = jitter
         self._max_attempts = max_attempts
+        self.halted: Callable[[], str | None] = lambda: None
         self.stats = Stats()
 
     @property
@@ -90,6 +105,13 @@ class Client:
             raise ValueError("only a call inside a batch may refer to another")
         self.stats.calls += 1
         return self._ask(method, params or {}, lambda answer: answer, _Trip())
+
+    def probe(self) -> None:
+        """One short request without retries: does this portal answer? Raises what kept it from that."""
+        self.stats.calls += 1
+        self._ask(
+            "server.time", {}, lambda answer: answer, _Trip(failures=self._max_attempts - 1, total=_PROBE_SECONDS)
+        )
 
     def batch(self, calls: Sequence[Call], *, halt: bool = False) -> Answers:
         """Up to 50 calls in one request. A call's own failure is its outcome; the request's failure is raised.
@@ -126,7 +148,8 @@ class Client:
             records = state.take(self.batch(state.calls(room), halt=True))
             if records:
                 yield records
-            if state.error is not None and not state.done and not self._pause(state.error, state.failures):
+            began = self._clock.monotonic()
+            if state.error is not None and not state.done and not self._pause(state.error, state.failures, began):
                 raise state.error
         if not state.complete:
             raise IncompleteRun(f"{self.portal} {listing.method}: {state.problem or 'the list does not end'}")
@@ -165,6 +188,7 @@ class Client:
     def _ask(self, method: str, params: Mapping[str, Any], read: Callable[[Answer], T], trip: _Trip) -> T:
         """One request, with what may be repeated. Bounded by `max_attempts`, one refresh and one redirect."""
         home = self._auth.rest_url
+        trip.began = self._clock.monotonic()
         try:
             for _ in range(self._max_attempts + 2):
                 try:
@@ -177,7 +201,7 @@ class Client:
                     self._follow(moved, trip)
                 except TransientError as error:
                     trip.failures += 1
-                    if trip.failures >= self._max_attempts or not self._pause(error, trip.failures):
+                    if trip.failures >= self._max_attempts or not self._pause(error, trip.failures, trip.began):
                         raise
                     self.stats.retries += 1
             raise TransientError("too many attempts", portal=self.portal, method=method)
@@ -186,6 +210,8 @@ class Client:
                 self._auth.rest_url = home
 
     def _attempt(self, method: str, params: Mapping[str, Any], trip: _Trip) -> Answer:
+        if reason := self.halted():
+            raise Interrupted(reason)
         shut = self._throttle.closed([method]).get(method)
         if shut is not None:
             raise shut
@@ -194,7 +220,7 @@ class Client:
         self._authorize(body, trip)
         self.stats.http_requests += 1
         try:
-            reply = self._transport.post_json(self._auth.url(method), encode_json(body))
+            reply = self._transport.post_json(self._auth.url(method), encode_json(body), total=trip.total)
         except PortalError as error:
             error.method = method
             raise
@@ -239,9 +265,14 @@ class Client:
         if self._on_moved is not None:
             self._on_moved(self._auth.rest_url)
 
-    def _pause(self, error: PortalError, failures: int) -> bool:
-        """Wait as `retry` says; False where it says to give up."""
-        retry = decide(error, failures, jitter=self._jitter)
+    def _pause(self, error: PortalError, failures: int, began: float) -> bool:
+        """Wait as `retry` says; False where it says to give up.
+
+        All pauses and attempts of a request together end within LONGEST_PAUSE (of its beginning, `began`): a portal
+        that lets us hang is not worth a second minute of a thread that healthy portals wait for.
+        """
+        left = LONGEST_PAUSE - (self._clock.monotonic() - began)
+        retry = decide(error, failures, jitter=self._jitter, longest=left)
         if retry is None:
             return False
         log.info("%s %s: attempt %d failed, again in %.1f s", self.portal, error.method, failures, retry.after)

@@ -6,10 +6,11 @@ the right to refresh waits in short sleeps and reads again: the new pair is ther
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from worker.clock import Clock
-from worker.errors import NeedsReauth, Unreachable
+from worker.errors import Interrupted, NeedsReauth, Unreachable
 from worker.tokens import Grant, Token, TokenState, TokenStore
 
 Ask = Callable[[Token], Grant]
@@ -98,7 +99,8 @@ class TokenKeeper:
             try:
                 self._store.replace(account_id, version=version, grant=grant)
             except Exception:  # noqa: BLE001 - whatever ails the database, this may be the only live pair
-                self._clock.sleep(pause)
+                with suppress(Interrupted):  # stopped: the pair is worth more than the haste
+                    self._clock.sleep(pause)
             else:
                 return
         self._store.replace(account_id, version=version, grant=grant)

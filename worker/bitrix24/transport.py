@@ -106,10 +106,10 @@ class Transport:
         self._total = total_timeout
         self._sessions: dict[tuple[int, str], requests.Session] = {}
 
-    def post_json(self, url: str, body: bytes | Mapping[str, Any]) -> Reply:
-        """POST a JSON body: bytes as they are, or a mapping to be encoded."""
+    def post_json(self, url: str, body: bytes | Mapping[str, Any], *, total: float | None = None) -> Reply:
+        """POST a JSON body: bytes as they are, or a mapping to be encoded; `total` seconds at most."""
         data = body if isinstance(body, bytes) else encode_json(body)
-        return self._send("POST", url, data=data)
+        return self._send("POST", url, data=data, total=total)
 
     def post_form(
         self, url: str, fields: Mapping[str, str], *, read_timeout: float | None = None, total: float | None = None

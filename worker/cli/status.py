@@ -73,6 +73,7 @@ def picture(overview: Overview, at: datetime) -> RenderableType:
     for portal in overview.portals:
         parts += [
             Text.assemble((plain(portal.domain), "bold"), "  ", coloured(portal.status)),
+            *(_indented(line) for line in _silence(portal, at)),
             _indented(_resources(portal, at)),
             *(_indented(line) for line in _errors(portal)),
             *(_indented(line) for account in portal.accounts for line in _account(portal, account, at)),
@@ -130,6 +131,17 @@ def _account(portal: PortalState, account: AccountState, at: datetime) -> list[T
 def _events(portal: PortalState) -> Text:
     words = EVENTS.get(portal.events_mode or "", "not asked about yet")
     return Text(f"offline events: {words}", style="dim")
+
+
+def _silence(portal: PortalState, at: datetime) -> list[Text]:
+    """Nothing while the portal answers."""
+    breaker = portal.breaker
+    if not breaker.failures:
+        return []
+    times = "once" if breaker.failures == 1 else f"{breaker.failures} times in a row"
+    again = f"asked again {ahead(breaker.until, at)}" if breaker.state == "open" else "asked again now"
+    text = f"it did not answer, {times}; {again}: {plain(breaker.reason or '')}"
+    return [Text(text, style="yellow")]
 
 
 def _rejected(portal: PortalState) -> Text:

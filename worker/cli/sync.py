@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from worker.cli.console import App, coloured, pass_app, plain, say, stderr
 from worker.cli.program import database_sentence, exit_code, sentences
-from worker.errors import B24SyncError, IncompleteRun, LeaseLost, PortalClosed
+from worker.errors import B24SyncError, IncompleteRun, Interrupted, LeaseLost, PortalClosed
 from worker.overview import count_rows
 from worker.resources import RESOURCES
 from worker.storage import portals
@@ -111,7 +111,7 @@ def _turn(app: App, portal: Portal, wish: Wish) -> list[Report]:
     """One portal's turn. Whatever ends it is this portal's trouble alone: a report says so."""
     try:
         return _patient_turn(app, portal, wish)
-    except LeaseLost as error:
+    except (LeaseLost, Interrupted) as error:
         return _not_read(portal, wish, IncompleteRun(str(error)))
     except (DBAPIError, PoolTimeout) as error:
         return _not_read(portal, wish, B24SyncError(database_sentence(error)))

@@ -57,7 +57,8 @@ def register_account(
     portal.oauth_url = oauth_url or portal.oauth_url
     if portal.status == "closed":
         portal.status, portal.status_reason = "active", None
-    portal.next_run_at = portal.enqueued_until = None
+    portal.next_run_at = portal.enqueued_until = portal.breaker_until = portal.breaker_reason = None
+    portal.breaker_failures = 0  # it has just answered, or will say so soon
     portal.events_checked_at = None  # a new installation has no event bound (vendor: events/event-bind.md)
     account = _account(session, portal, user_id, kind, now)
     account.scope = scope

@@ -7,7 +7,7 @@ without noticing (it slept, its clock stood) is told so by `check_fence` before 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from worker.errors import LeaseLost
@@ -15,29 +15,38 @@ from worker.storage.models import Portal
 from worker.storage.statements import change
 
 
-def claim_due(session: Session, *, now: datetime, enqueued_for: timedelta, limit: int) -> list[int]:
+def claim_due(session: Session, *, now: datetime, enqueued_for: timedelta, limit: int, sick_limit: int) -> list[int]:
     """Take up to `limit` portals that are due, and mark them as enqueued.
 
     No portal is claimed by two dispatchers: the rows are locked while they are marked, and what another one has locked
     is passed over. A portal whose message got lost is claimed again when `enqueued_for` is over.
+
+    Of the portals that did not answer last time no more than `sick_limit` are under way at once, over all processes:
+    each may hold a thread until its request times out, and the healthy ones need threads too.
     """
-    due = (
-        select(Portal.id)
-        .where(
-            Portal.status == "active",
-            or_(Portal.next_run_at.is_(None), Portal.next_run_at <= now),
-            or_(Portal.enqueued_until.is_(None), Portal.enqueued_until <= now),
-            _free(now),
-        )
-        # MariaDB knows no NULLS FIRST.
-        .order_by(Portal.next_run_at.is_not(None), Portal.next_run_at, Portal.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+    sick = Portal.breaker_failures > 0
+    due = and_(
+        Portal.status == "active",
+        or_(Portal.next_run_at.is_(None), Portal.next_run_at <= now),
+        or_(Portal.enqueued_until.is_(None), Portal.enqueued_until <= now),
+        _free(now),
     )
-    claimed = list(session.scalars(due))
+    under_way = or_(Portal.enqueued_until > now, Portal.lease_until > now)
+    room = sick_limit - (session.scalar(select(func.count()).select_from(Portal).where(sick, under_way)) or 0)
+    claimed = _first_due(session, and_(due, ~sick), limit)
+    if room > 0:
+        claimed += _first_due(session, and_(due, sick), min(room, limit))
     if claimed:
         change(session, update(Portal).where(Portal.id.in_(claimed)).values(enqueued_until=now + enqueued_for))
     return claimed
+
+
+def _first_due(session: Session, due: ColumnElement[bool], limit: int) -> list[int]:
+    # MariaDB knows no NULLS FIRST.
+    order = (Portal.next_run_at.is_not(None), Portal.next_run_at, Portal.id)
+    return list(
+        session.scalars(select(Portal.id).where(due).order_by(*order).limit(limit).with_for_update(skip_locked=True))
+    )
 
 
 def take_lease(session: Session, portal_id: int, *, owner: str, now: datetime, ttl: timedelta) -> int | None:
@@ -88,9 +97,11 @@ def check_fence(session: Session, portal_id: int, *, owner: str, fence: int, now
         raise LeaseLost(f"the lease {fence} of portal {portal_id} is not ours any more")
 
 
-def release_lease(session: Session, portal_id: int, *, owner: str, fence: int, next_run_at: datetime | None) -> bool:
+def release_lease(
+    session: Session, portal_id: int, *, owner: str, fence: int, next_run_at: datetime | None, now: datetime
+) -> bool:
     """Give the lease back and set when the portal is due; False when it was not ours any more."""
-    values = {"lease_owner": None, "lease_until": None, "next_run_at": next_run_at}
+    values = {"lease_owner": None, "lease_until": None, "next_run_at": next_run_at, "scheduled_at": now}
     return change(session, update(Portal).where(_held(portal_id, owner, fence)).values(**values)) == 1
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from worker.breaker import Breaker
+from worker.storage.columns import storable
 from worker.storage.models import Account, Base, OAuthToken, Portal
 from worker.storage.statements import changed_rows
 
@@ -50,13 +52,23 @@ def set_portal_status(session: Session, portal_id: int, status: str, reason: str
     """Make a portal active, paused or closed. One that becomes active is due at once."""
     values: dict[str, Any] = {"status": status, "status_reason": reason}
     if status == "active":
-        values |= {"next_run_at": None, "enqueued_until": None}
+        values |= {"next_run_at": None, "enqueued_until": None, **_columns(Breaker())}
     return _change_portal(session, portal_id, values)
 
 
 def move_portal(session: Session, portal_id: int, domain: str, rest_url: str) -> bool:
     """The portal answers elsewhere now."""
     return _change_portal(session, portal_id, {"domain": host_of(domain), "rest_url": rest_url})
+
+
+def breaker_of(portal: Portal) -> Breaker:
+    """The portal's circuit breaker."""
+    return Breaker(portal.breaker_failures, portal.breaker_until, portal.breaker_reason)
+
+
+def save_breaker(session: Session, portal_id: int, breaker: Breaker) -> bool:
+    """Keep it, for all processes."""
+    return _change_portal(session, portal_id, _columns(breaker))
 
 
 def save_events_mode(session: Session, portal_id: int, mode: str, now: datetime) -> bool:
@@ -123,6 +135,11 @@ def save_profile(
 def save_scope(session: Session, account_id: int, scope: str) -> bool:
     """Keep the scopes that were granted."""
     return _change_account(session, account_id, {"scope": scope})
+
+
+def _columns(breaker: Breaker) -> dict[str, Any]:
+    reason = None if breaker.reason is None else storable(breaker.reason)
+    return {"breaker_failures": breaker.failures, "breaker_until": breaker.until, "breaker_reason": reason}
 
 
 def _change_portal(session: Session, portal_id: int, values: Mapping[str, Any]) -> bool:

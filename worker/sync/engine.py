@@ -52,15 +52,16 @@ def drive(client: Client, pulls: Sequence[Pull], clock: Clock, halted: Callable[
         halted: Says between two batches why the turn must end now (a stop, a deadline), or None.
 
     A trouble of one pull ends that pull and is told in its report. A trouble of the account (no answer after retries, a
-    dead token) ends all of them, and is returned too. Raises LeaseLost only: then nothing more may be written, not even
-    a report.
+    dead token, a halt) ends all of them, and is returned too. Raises LeaseLost only: then nothing more may be written,
+    not even a report.
     """
     going = list(pulls)
     started = clock.monotonic()
     while going := [pull for pull in going if not pull.done]:
         if reason := halted():
-            _end(going, Interrupted(reason))
-            return None
+            interrupted = Interrupted(reason)
+            _end(going, interrupted)
+            return interrupted
         asked = _pack(going)
         if not asked:
             waiting = [pull for pull in going if not pull.done]

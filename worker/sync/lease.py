@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from worker.clock import Clock
 from worker.storage import leases
@@ -29,14 +29,14 @@ class LeaseKeeper:
         self._database = database
         self._clock = clock
         self._owner = owner
-        self._held: dict[Fence, datetime] = {}
+        self._held: dict[Fence, float] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def hold(self, portal_id: int, *, until: datetime) -> Iterator[Fence | None]:
-        """The portal's lease, renewed to the end of the block or to `until`; None when another holds it."""
+    def hold(self, portal_id: int, *, seconds: float) -> Iterator[Fence | None]:
+        """The portal's lease, renewed to the end of the block or for so many seconds; None when another holds it."""
         with self._database.write() as session:
             number = leases.take_lease(session, portal_id, owner=self._owner, now=self._clock.now(), ttl=LEASE)
         if number is None:
@@ -44,7 +44,7 @@ class LeaseKeeper:
             return
         fence = Fence(portal_id, self._owner, number)
         with self._lock:
-            self._held[fence] = until
+            self._held[fence] = self._clock.monotonic() + seconds
             self._start()
         try:
             yield fence
@@ -68,7 +68,7 @@ class LeaseKeeper:
                 if not self._held:
                     self._thread = None
                     return
-                now = self._clock.now()
+                now = self._clock.monotonic()
                 held = {f.portal_id: (f.owner, f.number) for f, until in self._held.items() if now < until}
             try:
                 with self._database.write() as session:

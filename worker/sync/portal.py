@@ -1,30 +1,38 @@
 """One portal's turn: take the lease, let each account read what is due, leave a run row for each resource."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from worker.bitrix24.client import Client
+from worker.breaker import Breaker, BreakerState
 from worker.clock import Clock
-from worker.errors import B24SyncError, NeedsReauth
+from worker.errors import B24SyncError, NeedsReauth, TransientError
 from worker.resources import RESOURCES
 from worker.resources.registry import LISTED
-from worker.storage import cursors, leases, portals, rejected, runs
+from worker.storage import cursors, portals
 from worker.storage.cursors import Cursor
 from worker.storage.models import Account, Portal
 from worker.storage.session import Database
 from worker.storage.tokens import token_dates
-from worker.sync import due as timing
 from worker.sync.account import WAITING, account_status
+from worker.sync.closing import Outcome, Result, close, judge
 from worker.sync.engine import drive
 from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals, Plan, is_due, plan
 from worker.sync.pulls import pulls_of
-from worker.sync.report import Mode, Report, Status
+from worker.sync.report import Mode, Report
 from worker.sync.turn import Fence, SyncOptions, Turn
 
+__all__ = ["DEADLINE", "Outcome", "PortalSync", "Wish"]
+
 DEADLINE = timedelta(minutes=20)
-"""The longest turn. What it could not read the next one reads on, from the bookmarks."""
+"""The longest turn, looked at before every request. What it could not read the next one reads on, from the bookmarks.
+Counted by the clock that never steps; Celery's own time limits do nothing on threads."""
+
+OVERTIME = timedelta(minutes=4)
+"""What one request may take beyond it, with its answer still written: the lease is renewed so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +53,6 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a turn came to.
-
-    Args:
-        reports: One for each resource that was due.
-        retry_after: Seconds until the same turn should be tried again; None when the interval is soon enough.
-    """
-
-    reports: list[Report] = field(default_factory=list)
-    retry_after: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Agenda:
     """What this turn is to read."""
 
@@ -66,8 +61,9 @@ class _Agenda:
     plans: Mapping[str, Plan]
     reports: Mapping[str, Report]
     fence: Fence
-    deadline: datetime
+    halted: Callable[[], str | None]
     force: bool
+    probe: bool
     token_versions: Mapping[int, int]
 
 
@@ -84,6 +80,7 @@ class PortalSync:
         intervals: Intervals,
         options: SyncOptions,
         stopping: Callable[[], bool],
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -92,6 +89,7 @@ class PortalSync:
         self._intervals = intervals
         self._options = options
         self._stopping = stopping
+        self._jitter = jitter
         self._queue_looked_at: dict[int, datetime] = {}
 
     def run(self, portal_id: int, wish: Wish | None = None, *, attempt: int = 1) -> Outcome | None:
@@ -105,8 +103,8 @@ class PortalSync:
         Raises LeaseLost when the lease was lost on the way: then nothing of this turn's end is recorded.
         """
         wish = wish or Wish()
-        deadline = self._clock.now() + DEADLINE
-        with self._leases.hold(portal_id, until=deadline) as fence:
+        halted = self._halted(self._clock.monotonic() + DEADLINE.total_seconds())
+        with self._leases.hold(portal_id, seconds=(DEADLINE + OVERTIME).total_seconds()) as fence:
             if fence is None:
                 return None
             with self._database.read() as session:
@@ -114,8 +112,9 @@ class PortalSync:
                 accounts = portals.list_accounts(session, portal_id)
                 versions = {pair.account_id: pair.version for pair in token_dates(session, portal_id=portal_id)}
                 states = {name: cursors.load_cursor(session, portal_id, name) for name in RESOURCES}
-            due = self._due(portal, states, wish)
+            breaker = portals.breaker_of(portal) if portal else Breaker()
             started_at = self._clock.now()
+            due = self._due(portal, states, wish, breaker)
             reports: list[Report] = []
             if portal and due:
                 plans = {
@@ -128,45 +127,65 @@ class PortalSync:
                     plans=plans,
                     reports={name: Report(portal.member_id, name, mode) for name, mode in modes.items()},
                     fence=fence,
-                    deadline=deadline,
+                    halted=halted,
                     force=wish.force,
+                    probe=breaker.failures > 0 and not wish.at_once,
                     token_versions=versions,
                 )
-                reports = self._read(agenda, accounts)
-            return self._close(fence, states, reports, started_at, attempt)
+                reports, troubles = self._read(agenda, accounts)
+                breaker = judge(breaker, troubles, self._clock.now(), self._intervals.sync, self._jitter)
+            result = Result(states, reports, breaker, started_at, attempt)
+            return close(self._database, fence, result, self._clock.now(), self._intervals.sync)
 
-    def _due(self, portal: Portal | None, states: Mapping[str, Cursor], wish: Wish) -> list[str]:
+    def _due(self, portal: Portal | None, states: Mapping[str, Cursor], wish: Wish, breaker: Breaker) -> list[str]:
+        now = self._clock.now()
         if portal is None or portal.status != "active":
             return []
-        now = self._clock.now()
+        if breaker.state(now) is BreakerState.OPEN and not wish.at_once:
+            return []
         return [
             name
             for name in RESOURCES
             if (wish.resources is None or name in wish.resources) and (wish.at_once or is_due(states[name], now))
         ]
 
-    def _read(self, agenda: _Agenda, accounts: Sequence[Account]) -> list[Report]:
-        """Let each account read its part; a part that nobody reads is a failure, not an empty success."""
+    def _read(self, agenda: _Agenda, accounts: Sequence[Account]) -> tuple[list[Report], list[B24SyncError | None]]:
+        """Let each account read its part; a part that nobody reads is a failure, not an empty success.
+
+        Where the portal gave one account no answer the others are not tried: each would hold the thread as long.
+
+        Returns:
+            The reports, and each account's trouble, None where it was answered.
+        """
         unread = set(agenda.reports)
+        silence: B24SyncError | None = None
+        troubles: list[B24SyncError | None] = []
         for account in accounts:
             mine = {name: report for name, report in agenda.reports.items() if account.is_primary or name not in LISTED}
             unread -= mine.keys()
-            trouble = self._read_as(account, agenda, mine)
-            if trouble is not None:
-                for report in mine.values():
-                    report.fail(trouble)
+            trouble = silence or self._read_as(account, agenda, mine)
+            troubles.append(trouble)
+            if silence is not None:
+                _fail(mine, silence)
+            if isinstance(trouble, TransientError) and trouble.portal in {"", agenda.portal.domain}:
+                silence = trouble
         for name in unread:
             agenda.reports[name].fail(NeedsReauth("no account reads it: connect it again", portal=agenda.portal.domain))
-        return list(agenda.reports.values())
+        return list(agenda.reports.values()), troubles
 
     def _read_as(self, account: Account, agenda: _Agenda, reports: Mapping[str, Report]) -> B24SyncError | None:
-        """One account's part. Returns what kept it from beginning; what happens later the reports tell themselves."""
+        """One account's part. Returns what ended all of it; the trouble of one resource its report tells."""
         if account.status in WAITING:
-            return NeedsReauth(account.status_reason or "authorize it again", portal=agenda.portal.domain)
+            return _fail(
+                reports, NeedsReauth(account.status_reason or "authorize it again", portal=agenda.portal.domain)
+            )
         try:
             client = self._client_for(agenda.portal, account)
+            client.halted = agenda.halted
+            if agenda.probe:
+                client.probe()
         except B24SyncError as error:  # its secret cannot be read, say; that is no trouble of the others
-            return error
+            return _fail(reports, error)
         turn = Turn(
             portal_id=agenda.portal.id,
             member_id=agenda.portal.member_id,
@@ -182,55 +201,25 @@ class PortalSync:
             queue_looked_at=self._queue_looked_at,
         )
         pulls = pulls_of(turn, agenda.plans, agenda.states, reports)
-        trouble = drive(client, pulls, self._clock, self._halted(agenda.deadline))
+        trouble = drive(client, pulls, self._clock, agenda.halted)
         if status := account_status(trouble):  # whatever noticed it, the row says it
             with turn.write() as session:
                 version = agenda.token_versions.get(account.id, 0)
                 portals.set_account_status(session, account.id, status, str(trouble), token_version=version)
-        return None
+        return trouble
 
-    def _halted(self, deadline: datetime) -> Callable[[], str | None]:
+    def _halted(self, deadline: float) -> Callable[[], str | None]:
         def halted() -> str | None:
             if self._stopping():
                 return "stopped before the end; the next run goes on from there"
-            if self._clock.now() >= deadline:
+            if self._clock.monotonic() >= deadline:
                 return f"not finished within {DEADLINE}; the next run goes on from there"
             return None
 
         return halted
 
-    def _close(
-        self,
-        fence: Fence,
-        states: Mapping[str, Cursor],
-        reports: Sequence[Report],
-        started_at: datetime,
-        attempt: int,
-    ) -> Outcome:
-        """Leave the run rows, say when each resource is due again, and give the lease back: one transaction."""
-        now = self._clock.now()
-        retry_after = timing.retry_after(reports, attempt, self._intervals.sync)
-        next_runs = {name: state.next_run_at for name, state in states.items()}
-        with self._database.write() as session:
-            leases.check_fence(session, fence.portal_id, owner=fence.owner, fence=fence.number, now=now)
-            for report in reports:
-                next_run_at = next_runs[report.resource] = now + timing.pause(report, retry_after, self._intervals.sync)
-                runs.add_run(
-                    session,
-                    {**report.as_dict(), "portal_id": fence.portal_id, "started_at": started_at, "finished_at": now},
-                )
-                if report.resource not in LISTED and report.status is Status.OK:
-                    # Read whole: what was kept before this turn and was not rejected again has healed, or is gone.
-                    rejected.remove_stale(session, fence.portal_id, report.resource, before=started_at)
-                cursors.update_cursor(
-                    session,
-                    fence.portal_id,
-                    report.resource,
-                    next_run_at=next_run_at,
-                    last_run_at=now,
-                    last_status=str(report.status),
-                )
-            times = [at for at in next_runs.values() if at is not None]
-            due_at = min(times) if len(times) == len(next_runs) else None  # None: one of them never ran
-            leases.release_lease(session, fence.portal_id, owner=fence.owner, fence=fence.number, next_run_at=due_at)
-        return Outcome(list(reports), retry_after)
+
+def _fail(reports: Mapping[str, Report], error: B24SyncError) -> B24SyncError:
+    for report in reports.values():
+        report.fail(error)
+    return error

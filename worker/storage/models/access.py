@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Double, ForeignKey, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.storage.columns import BigKey, KeyText, LongText, Sha256, UtcDateTime, Word
@@ -42,6 +42,23 @@ class Portal(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime, comment="When that lease runs out")
     fence: Mapped[int] = mapped_column(
         BigInteger, default=0, comment="Grows with every lease; who holds an older one writes nothing"
+    )
+    breaker_failures: Mapped[int] = mapped_column(
+        Integer,
+        default=0,
+        server_default="0",
+        comment="Turns in a row to which the portal gave no answer; 0: it answers",
+    )
+    breaker_until: Mapped[datetime | None] = mapped_column(
+        UtcDateTime, comment="Until then the portal is not asked; afterwards a probe is"
+    )
+    breaker_reason: Mapped[str | None] = mapped_column(LongText, comment="What the last turn without an answer met")
+    scheduled_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime,
+        comment="When next_run_at was set (our clock); if that lies ahead, our clock was set back and it is due",
+    )
+    clock_ahead_seconds: Mapped[float | None] = mapped_column(
+        Double, comment="How far the portal's clock is ahead of ours; a fall means that it was set back"
     )
     events_mode: Mapped[str | None] = mapped_column(
         Word, comment="Offline events: confirm, hints or polling (none for this account); NULL: not asked yet"

@@ -1,0 +1,109 @@
+"""The end of a portal's turn: what it says of the portal, and when which resource is due again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from worker.breaker import Breaker, BreakerState
+from worker.errors import B24SyncError, TransientError
+from worker.resources.registry import LISTED
+from worker.storage import cursors, leases, portals, rejected, runs
+from worker.storage.cursors import Cursor
+from worker.storage.session import Database
+from worker.sync import due
+from worker.sync.report import Report, Status
+from worker.sync.turn import Fence
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a turn came to.
+
+    Args:
+        reports: One for each resource that was due.
+        retry_after: Seconds until the same turn should be tried again; None when the interval is soon enough.
+    """
+
+    reports: list[Report] = field(default_factory=list)
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a turn found, and how it ended.
+
+    Args:
+        states: The cursors as the turn found them.
+        reports: Of what was due.
+        breaker: As it is after the turn.
+        started_at: Our clock.
+        attempt: Which try of the same job this was, from 1.
+    """
+
+    states: Mapping[str, Cursor]
+    reports: Sequence[Report]
+    breaker: Breaker
+    started_at: datetime
+    attempt: int
+
+
+def judge(
+    breaker: Breaker,
+    troubles: Sequence[B24SyncError | None],
+    now: datetime,
+    interval: timedelta,
+    jitter: Callable[[], float],
+) -> Breaker:
+    """The breaker after a turn with these troubles, one for each account, None where it was answered. Pure.
+
+    One answer closes it. What never asked the portal (a stop, a missing key, a dead token) says nothing of it.
+    """
+    if any(trouble is None for trouble in troubles):
+        return Breaker()
+    silence = next((trouble for trouble in troubles if isinstance(trouble, TransientError)), None)
+    if silence is None:
+        return breaker
+    return breaker.failed(str(silence), now, interval=interval, asked=silence.retry_after, jitter=jitter)
+
+
+def close(database: Database, fence: Fence, result: Result, now: datetime, interval: timedelta) -> Outcome:
+    """Leave the run rows, say when each resource is due again, and give the lease back: one transaction.
+
+    A portal that does not answer comes again when its breaker says so, not by a message of its own.
+    """
+    again = due.retry_after(result.reports, result.attempt, interval) if not result.breaker.failures else None
+    pause = again if result.breaker.until is None else max(0.0, (result.breaker.until - now).total_seconds())
+    next_runs = {name: state.next_run_at for name, state in result.states.items()}
+    next_runs |= {report.resource: now + due.pause(report, pause, interval) for report in result.reports}
+    with database.write() as session:
+        leases.check_fence(session, fence.portal_id, owner=fence.owner, fence=fence.number, now=now)
+        for report in result.reports:
+            figures = {"portal_id": fence.portal_id, "started_at": result.started_at, "finished_at": now}
+            runs.add_run(session, {**report.as_dict(), **figures})
+            if report.resource not in LISTED and report.status is Status.OK:
+                # Read whole: what was kept before this turn and was not rejected again has healed, or is gone.
+                rejected.remove_stale(session, fence.portal_id, report.resource, before=result.started_at)
+            cursors.update_cursor(
+                session,
+                fence.portal_id,
+                report.resource,
+                next_run_at=next_runs[report.resource],
+                last_run_at=now,
+                last_status=str(report.status),
+            )
+        if result.reports:
+            portals.save_breaker(session, fence.portal_id, result.breaker)
+        next_run_at = _next_run(next_runs, result.breaker, now)
+        leases.release_lease(
+            session, fence.portal_id, owner=fence.owner, fence=fence.number, next_run_at=next_run_at, now=now
+        )
+    return Outcome(list(result.reports), again)
+
+
+def _next_run(next_runs: Mapping[str, datetime | None], breaker: Breaker, now: datetime) -> datetime | None:
+    """When the portal is due: with its first resource; at once (None) where one never ran; not while left alone."""
+    times = [at for at in next_runs.values() if at is not None]
+    due_at = min(times) if len(times) == len(next_runs) else None
+    if breaker.state(now) is BreakerState.OPEN and breaker.until is not None:
+        return max(due_at or now, breaker.until)
+    return due_at
