@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import update
 
 from tests.integration.stage import SMALL, Stage
+from worker.breaker import Breaker
 from worker.emulator import Emulator
 from worker.storage.models import OAuthToken, Portal
-from worker.storage.portals import set_portal_status
+from worker.storage.portals import save_breaker, set_portal_status
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,9 @@ def test_status_as_json_is_as_the_contract_says(connected: Stage):
 
     assert list(answer) == ["portals", "schema"]
     (portal,) = answer["portals"]
-    assert list(portal) == ["member_id", "domain", "status", "accounts", "resources", "rejected", "events_mode"]
+    keys = ["member_id", "domain", "status", "accounts", "resources", "rejected", "events_mode", "breaker"]
+    assert list(portal) == keys
+    assert portal["breaker"] == {"state": "closed", "failures": 0, "until": None, "reason": None}
     (account,) = portal["accounts"]
     assert list(account) == [
         "user_id",
@@ -61,6 +64,18 @@ def test_status_as_json_is_as_the_contract_says(connected: Stage):
         assert resource["last_run_at"].endswith("Z")
     assert {resource["name"]: resource["rows"] for resource in portal["resources"]}["tasks"] == 12
     assert portal["events_mode"] == "confirm"
+
+
+def test_status_tells_of_a_portal_that_does_not_answer(connected: Stage):
+    """How often, since what, and when it is asked again."""
+    assert "did not answer" not in connected.invoke("status").stdout
+    with connected.wiring() as wiring, wiring.ready_database.write() as session:
+        silent = Breaker().failed("no answer in time", wiring.clock.now(), interval=timedelta(minutes=5))
+        save_breaker(session, 1, silent)
+
+    told = " ".join(connected.invoke("status").stdout.split())
+    assert "it did not answer, once; asked again in" in told
+    assert "no answer in time" in told
 
 
 def test_status_of_nothing(stage: Stage):
