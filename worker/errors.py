@@ -98,6 +98,8 @@ class TransientError(PortalError):
 class Unreachable(TransientError):
     """No connection, no answer in time, or a gateway's error page."""
 
+    never_sent: bool = False  # it is known that the other side saw nothing of the request
+
 
 class BadAnswer(TransientError):
     """An answer that cannot be read."""

@@ -38,7 +38,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A stored pair. `version` names it in logs and comparisons."""
+    """A stored pair. `version` names it in logs and comparisons.
+
+    `unanswered` counts the refreshes of this very pair that were begun and whose end nobody has told: one that is under
+    way, or whose process died, or whose answer never came. If the portal then refuses the pair, its successor was lost.
+    """
 
     account_id: int
     access_token: str = field(repr=False)
@@ -47,6 +51,7 @@ class Token:
     access_expires_at: datetime
     refresh_issued_at: datetime
     version: int
+    unanswered: int = 0
 
     def state(self, now: datetime, margin: timedelta) -> TokenState:
         """FRESH, STALE or INVALID at `now`.
@@ -119,11 +124,14 @@ class TokenStore(Protocol):
         ...
 
     def claim_refresh(self, account_id: int, *, version: int, owner: str, now: datetime, lease: timedelta) -> bool:
-        """Take the right to refresh this very pair; False when another holds it or the pair has changed."""
+        """Take the right to refresh this very pair; False when another holds it or the pair has changed.
+
+        The attempt is counted in the same transaction, before anything is sent.
+        """
         ...
 
-    def release_refresh(self, account_id: int, *, owner: str) -> None:
-        """Give the right back after a failure that changed nothing."""
+    def release_refresh(self, account_id: int, *, version: int, owner: str, answered: bool) -> None:
+        """Give the right back after a failure; `answered` when it is known that the server made no new pair."""
         ...
 
     def replace(self, account_id: int, *, version: int, grant: Grant) -> bool:

@@ -58,11 +58,14 @@ class MemoryTokenStore:
             if kept.token.version != version or (kept.until is not None and kept.until > now):  # type: ignore[operator]
                 return False
             kept.owner, kept.until = owner, now + lease  # type: ignore[operator]
+            kept.token = replace(kept.token, unanswered=kept.token.unanswered + 1)
             return True
 
-    def release_refresh(self, account_id: int, *, owner: str) -> None:
+    def release_refresh(self, account_id: int, *, version: int, owner: str, answered: bool) -> None:
         with self._lock:
             kept = self._kept[account_id]
+            if answered and kept.token.version == version and kept.token.unanswered:
+                kept.token = replace(kept.token, unanswered=kept.token.unanswered - 1)
             if kept.owner == owner:
                 kept.owner = kept.until = None
 
@@ -242,15 +245,40 @@ def test_the_right_to_refresh_is_one_owners(subject: Subject, clock: FakeClock):
     assert not claim("a", version + 1)
     assert claim("a")
     assert not claim("b")
-    store.release_refresh(account, owner="b")
+    store.release_refresh(account, version=version, owner="b", answered=True)
     assert not claim("b")
-    store.release_refresh(account, owner="a")
+    store.release_refresh(account, version=version, owner="a", answered=True)
     assert claim("b")
     clock.advance(31)
     assert claim("c")
     assert store.replace(account, version=version, grant=grant(clock, "second"))
     assert not claim("d")
     assert claim("d", version + 1)
+
+
+def test_a_refresh_leaves_a_trace_until_its_end_is_known(subject: Subject, clock: FakeClock):
+    """Counted with the claim, so before anything is sent; a new pair begins anew."""
+    store, account = subject.store, subject.add(grant(clock))
+    version = store.load(account).version
+
+    def attempt(owner: str, *, answered: bool | None) -> int:
+        assert store.claim_refresh(account, version=version, owner=owner, now=clock.now(), lease=LEASE)
+        if answered is None:
+            clock.advance(31)  # its process died
+        else:
+            store.release_refresh(account, version=version, owner=owner, answered=answered)
+        return store.load(account).unanswered
+
+    assert attempt("a", answered=True) == 0
+    assert attempt("b", answered=False) == 1
+    assert attempt("c", answered=None) == 2
+    assert attempt("d", answered=True) == 2
+    store.release_refresh(account, version=version, owner="c", answered=True)
+    assert store.load(account).unanswered == 1
+    assert store.replace(account, version=version, grant=grant(clock, "second"))
+    assert store.load(account).unanswered == 0
+    store.release_refresh(account, version=version, owner="b", answered=True)
+    assert store.load(account).unanswered == 0
 
 
 def test_an_answer_after_the_lease_is_stored(subject: Subject, clock: FakeClock):

@@ -115,17 +115,17 @@ class Proxy:
             self._run("connect", lambda client=client: self._connect(client))  # type: ignore[misc]
 
     def _connect(self, client: socket.socket) -> None:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._sockets.add(client)
-        self._flows.wait()
+        self._flows.wait()  # before the server is dialled: one that greets first would count a caller who says nothing
         try:
             server = socket.create_connection(("127.0.0.1", self._server_port), timeout=10)
         except OSError:
             self._hang_up(client)
             return
         server.settimeout(None)
-        for one in (client, server):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             known = client in self._sockets  # else it was cut meanwhile
             if known:

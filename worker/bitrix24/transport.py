@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests import exceptions
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
 
 from worker.bitrix24.protocol import MAX_BYTES, encode_json
 from worker.errors import BadAnswer, CallRefused, PortalError, PortalMoved, Unreachable
@@ -246,4 +247,15 @@ def _not_moved(reply: Reply, url: str, host: str) -> Reply:
 def translate(error: Exception, host: str) -> PortalError:
     """Our error for one of requests', by the nearest class that `MEANING` knows."""
     kind, text = next(MEANING[base] for base in type(error).__mro__ if base in MEANING)
-    return kind(text, portal=host)
+    ours = kind(text, portal=host)
+    if isinstance(ours, Unreachable):
+        ours.never_sent = _never_sent(error)
+    return ours
+
+
+def _never_sent(error: Exception) -> bool:
+    """Whether there was no connection at all: refused, no such host, no answer to a knock."""
+    if isinstance(error, exceptions.ConnectTimeout | exceptions.SSLError):
+        return True
+    cause = next(iter(error.args), None)
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)

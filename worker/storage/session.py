@@ -43,7 +43,7 @@ class Database:
     def __init__(self, url: str, *, connections: int = 32) -> None:
         self.url: URL = parse_url(url)
         self.dialect: str = self.url.get_backend_name()
-        self._pool: dict[str, Any] = {"pool_size": 5, "max_overflow": max(0, connections - 5)}
+        self._pool: dict[str, Any] = {"pool_size": min(5, connections), "max_overflow": max(0, connections - 5)}
         self._open = threading.local()
         self._writer = self._engine("IMMEDIATE")
         self._reader = self._engine("DEFERRED") if self.dialect == "sqlite" else self._writer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from worker.errors import NeedsReauth
@@ -73,10 +73,14 @@ class SqlTokenStore:
             access_expires_at=stored.access_expires_at,
             refresh_issued_at=stored.refresh_issued_at,
             version=stored.version,
+            unanswered=stored.unanswered,
         )
 
     def claim_refresh(self, account_id: int, *, version: int, owner: str, now: datetime, lease: timedelta) -> bool:
-        """Take the right to refresh this very pair; False when another holds it or the pair has changed."""
+        """Take the right to refresh this very pair; False when another holds it or the pair has changed.
+
+        The attempt is counted in the same transaction: whoever dies with the answer in his hands has left a trace.
+        """
         statement = (
             update(OAuthToken)
             .where(
@@ -84,20 +88,19 @@ class SqlTokenStore:
                 OAuthToken.version == version,
                 or_(OAuthToken.lease_until.is_(None), OAuthToken.lease_until <= now),
             )
-            .values(lease_owner=owner, lease_until=now + lease)
+            .values(lease_owner=owner, lease_until=now + lease, unanswered=OAuthToken.unanswered + 1)
         )
         with self._db.write() as session:
             return change(session, statement) == 1
 
-    def release_refresh(self, account_id: int, *, owner: str) -> None:
-        """Give the right back after a failure that changed nothing."""
-        statement = (
-            update(OAuthToken)
-            .where(OAuthToken.account_id == account_id, OAuthToken.lease_owner == owner)
-            .values(**NO_LEASE)
-        )
+    def release_refresh(self, account_id: int, *, version: int, owner: str, answered: bool) -> None:
+        """Give the right back after a failure; `answered` when it is known that the server made no new pair."""
+        pair = update(OAuthToken).where(OAuthToken.account_id == account_id)
+        counted = and_(OAuthToken.version == version, OAuthToken.unanswered > 0)
         with self._db.write() as session:
-            change(session, statement)
+            change(session, pair.where(OAuthToken.lease_owner == owner).values(**NO_LEASE))
+            if answered:
+                change(session, pair.where(counted).values(unanswered=OAuthToken.unanswered - 1))
 
     def replace(self, account_id: int, *, version: int, grant: Grant) -> bool:
         """Store the new pair if the stored one is still `version`, and end the lease; False when it is not.
@@ -147,6 +150,7 @@ class SqlTokenStore:
             "expires_in": 0,
             "access_expires_at": NEVER,
             "refresh_issued_at": now or datetime.now(UTC),
+            "unanswered": 0,
             **NO_LEASE,
         }
         self._put(session, account_id, values)
@@ -166,6 +170,7 @@ class SqlTokenStore:
             "access_token_encrypted": self._cipher.encrypt(grant.access_token),
             "expires_in": grant.expires_in,
             "access_expires_at": grant.received_at + timedelta(seconds=grant.expires_in),
+            "unanswered": 0,
             **NO_LEASE,
         }
         if grant.refresh_token is not None:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -56,11 +57,14 @@ class MemoryTokens:
             if self.token.version != version or (self.lease is not None and self.lease[1] > now):
                 return False
             self.lease = (owner, now + lease)
+            self.token = replace(self.token, unanswered=self.token.unanswered + 1)
             self.log.append("claim")
             return True
 
-    def release_refresh(self, account_id: int, *, owner: str) -> None:
+    def release_refresh(self, account_id: int, *, version: int, owner: str, answered: bool) -> None:
         with self.lock:
+            if answered and self.token.version == version and self.token.unanswered:
+                self.token = replace(self.token, unanswered=self.token.unanswered - 1)
             if self.lease is not None and self.lease[0] == owner:
                 self.lease = None
                 self.log.append("release")

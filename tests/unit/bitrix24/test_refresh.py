@@ -9,8 +9,19 @@ import pytest
 from tests.unit.bitrix24.fakes import NOW, MemoryTokens
 from worker.bitrix24.refresh import TokenKeeper
 from worker.clock import Clock, SystemClock
-from worker.errors import CallRefused, NeedsReauth, PortalClosed, PortalError, Unreachable
+from worker.errors import (
+    BadAnswer,
+    CallRefused,
+    NeedsReauth,
+    PortalClosed,
+    PortalError,
+    RateLimited,
+    Unreachable,
+)
 from worker.tokens import Grant, Token
+
+NEVER_SENT = Unreachable("no connection")
+NEVER_SENT.never_sent = True
 
 
 def grant(name: str = "a2", refresh: str | None = "r2") -> Grant:
@@ -119,6 +130,46 @@ def test_a_dead_refresh_token_needs_a_person(clock: Clock):
         keeper(store, clock).access(1, never)
 
 
+@pytest.mark.parametrize(
+    ("trouble", "lost"),
+    [
+        pytest.param(Unreachable("no answer in time"), True, id="no answer"),
+        pytest.param(BadAnswer("a gateway's page"), True, id="a gateway's page"),
+        pytest.param(KeyboardInterrupt(), True, id="stopped"),
+        pytest.param(NEVER_SENT, False, id="never sent"),
+        pytest.param(CallRefused("wrong keys"), False, id="refused"),
+        pytest.param(RateLimited("too many"), False, id="too many"),
+    ],
+)
+def test_a_pair_refused_after_an_answer_that_was_lost_says_so(clock: Clock, trouble: BaseException, lost: bool):
+    """And only then: a person must know whether the account was taken away, or we dropped it."""
+    store = MemoryTokens()
+    troubles = [trouble, NeedsReauth("unknown or used", code="invalid_grant", portal="one.example")]
+
+    def ask(_token: Token) -> Grant:
+        raise troubles.pop(0)
+
+    with pytest.raises(type(trouble)):
+        keeper(store, clock).refresh(1, 1, ask)
+    with pytest.raises(NeedsReauth) as told:
+        keeper(store, clock).refresh(1, 1, ask)
+
+    assert ("the answer to a refresh was lost" in str(told.value)) is lost
+    assert ("the answer to a refresh was lost" in str(store.condemned)) is lost
+    assert told.value.portal == "one.example"
+
+
+def test_a_refresh_whose_process_died_is_remembered(clock: Clock):
+    store = MemoryTokens()
+    store.claim_refresh(1, version=1, owner="dead", now=clock.now(), lease=timedelta(seconds=30))
+
+    def ask(_token: Token) -> Grant:
+        raise NeedsReauth("unknown or used", code="invalid_grant")
+
+    with pytest.raises(NeedsReauth, match="the answer to a refresh was lost"):
+        keeper(store, clock).refresh(1, 1, ask)
+
+
 def test_invalid_grant_for_a_pair_that_was_replaced_meanwhile_condemns_nobody(clock: Clock):
     store = MemoryTokens()
 
@@ -173,6 +224,34 @@ def test_a_database_that_stumbles_does_not_lose_the_only_live_pair(clock: Clock)
     assert keeper(store, clock).refresh(1, 1, lambda _old: grant()).version == 2
 
 
+def test_a_database_that_is_away_for_minutes_does_not_lose_the_only_live_pair(clock: Clock):
+    store = MemoryTokens()
+    real, back_at = store.replace, clock.monotonic() + 300
+
+    def replace(account_id: int, *, version: int, grant: Grant) -> bool:
+        if clock.monotonic() < back_at:
+            raise OSError("the server is away")
+        return real(account_id, version=version, grant=grant)
+
+    store.replace = replace  # type: ignore[method-assign]
+
+    assert keeper(store, clock).refresh(1, 1, lambda _old: grant()).version == 2
+    assert clock.monotonic() - back_at < 10
+
+
+def test_holding_on_to_a_pair_has_an_end(clock: Clock):
+    store = MemoryTokens()
+
+    def replace(*_args: object, **_rest: object) -> bool:
+        raise OSError("the server is away")
+
+    store.replace = replace  # type: ignore[method-assign]
+
+    with pytest.raises(OSError, match="away"):
+        keeper(store, clock).refresh(1, 1, lambda _old: grant())
+    assert clock.monotonic() < 1000
+
+
 def test_a_pair_that_changed_between_claim_and_look_is_left_alone(clock: Clock):
     store = MemoryTokens()
     real = store.claim_refresh
@@ -201,7 +280,7 @@ def test_a_late_failure_does_not_free_the_lease_of_another_thread(clock: Clock):
 
     def fail_second(_token: Token) -> Grant:
         held = store.lease
-        store.release_refresh(1, owner="here")
+        store.release_refresh(1, version=1, owner="here", answered=False)
         assert store.lease == held
         raise Unreachable("second")
 

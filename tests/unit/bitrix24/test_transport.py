@@ -3,6 +3,7 @@
 import gzip
 import logging
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -268,3 +269,19 @@ def test_tls_is_always_verified():
 )
 def test_loopback(host: str, expected: bool):
     assert is_loopback(host) is expected
+
+
+def test_what_never_left_is_told_from_what_was_not_answered(transport: Transport):
+    """Only of the first is it known that nothing has happened on the other side."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        closed = probe.getsockname()[1]
+    with pytest.raises(Unreachable) as refused:
+        transport.post_form(f"http://127.0.0.1:{closed}/oauth/token/", {})
+    with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(Unreachable) as unanswered:
+        transport.post_form(f"http://127.0.0.1:{deaf.getsockname()[1]}/oauth/token/", {}, read_timeout=0.1)
+
+    assert refused.value.never_sent
+    assert not unanswered.value.never_sent
+    assert translate(requests.exceptions.ConnectTimeout(), "host").never_sent  # type: ignore[attr-defined]
+    assert not translate(requests.exceptions.ConnectionError(), "host").never_sent  # type: ignore[attr-defined]

@@ -120,6 +120,12 @@ class OAuthToken(Base):
     version: Mapped[int] = mapped_column(BigInteger, default=1, comment="Grows by one with every replaced pair")
     lease_owner: Mapped[str | None] = mapped_column(KeyText, comment="Who refreshes this pair now")
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime, comment="When the right to refresh runs out")
+    unanswered: Mapped[int] = mapped_column(
+        Integer,
+        default=0,
+        server_default="0",
+        comment="Refreshes of this pair that were begun and whose end is unknown",
+    )
 
 
 class PendingLogin(Base):
