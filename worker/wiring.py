@@ -14,7 +14,7 @@ from worker.bitrix24.client import MAX_ATTEMPTS, Client
 from worker.bitrix24.oauth import TokenServer
 from worker.bitrix24.refresh import Ask, TokenKeeper
 from worker.bitrix24.throttle import Throttle
-from worker.bitrix24.transport import Transport
+from worker.bitrix24.transport import Sender, Transport
 from worker.budget import Unlimited
 from worker.clock import SystemClock
 from worker.config import Settings, tick_period
@@ -125,11 +125,13 @@ class Wiring:
             stopping=self.stop.is_set,
         )
 
-    def client_for(self, portal: Portal, account: Account, *, max_attempts: int = MAX_ATTEMPTS) -> Client:
-        """A client that acts as `account`."""
+    def client_for(
+        self, portal: Portal, account: Account, *, max_attempts: int = MAX_ATTEMPTS, sender: Sender | None = None
+    ) -> Client:
+        """A client that acts as `account`; its calls go through `sender`, which is our transport unless told."""
         return Client(
             auth=self._auth_of(portal, account),
-            transport=self.transport,
+            transport=sender or self.transport,
             throttle=Throttle(SqlBudgetStore(self.ready_database), self.clock, portal.id),
             clock=self.clock,
             on_moved=partial(self._moved, portal.id),

@@ -59,6 +59,8 @@ def test_every_command_of_the_contract_is_there():
         "portals",
         "methods",
         "call",
+        "record",
+        "replay",
         "doctor",
         "db",
         "keys",

@@ -21,7 +21,7 @@ from worker.bitrix24.retry import LONGEST_PAUSE, decide
 from worker.bitrix24.rows import ListMethod, Record
 from worker.bitrix24.stats import Stats
 from worker.bitrix24.throttle import Throttle
-from worker.bitrix24.transport import Transport
+from worker.bitrix24.transport import Sender
 from worker.clock import Clock
 from worker.errors import (
     IncompleteRun,
@@ -77,7 +77,7 @@ class Client:
         self,
         *,
         auth: Auth,
-        transport: Transport,
+        transport: Sender,
         throttle: Throttle,
         clock: Clock,
         on_moved: Callable[[str], None] | None = None,

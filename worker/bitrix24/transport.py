@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -68,6 +68,14 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)  # a token server's answer is one
+
+
+class Sender(Protocol):
+    """What a client sends its calls through: a Transport, or what stands before or in place of one."""
+
+    def post_json(self, url: str, body: bytes | Mapping[str, Any]) -> Reply:
+        """POST a JSON body: bytes as they are, or a mapping to be encoded. Raises PortalError."""
+        ...
 
 
 def is_loopback(host: str) -> bool:

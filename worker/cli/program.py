@@ -30,6 +30,8 @@ COMMANDS = {
     "portals": "worker.cli.portals:portals",
     "methods": "worker.cli.calls:methods",
     "call": "worker.cli.calls:call",
+    "record": "worker.cli.record:record",
+    "replay": "worker.cli.record:replay",
     "doctor": "worker.cli.doctor:doctor",
     "db": "worker.cli.database:db",
     "keys": "worker.cli.database:keys",

@@ -61,13 +61,13 @@ def sync(
     wish = Wish(resources=frozenset(resources) or None, mode=mode, at_once=True, force=force)
     chosen = [app.portal(portal)[0]] if portal is not None else _all(app)
     active = [one for one in chosen if not _skipped(one)]
-    with _stopped_by_signals(app.stop):
+    with stopped_by_signals(app.stop):
         reports = _run(app, active, wish)
     if as_json:
         click.echo(json.dumps({"runs": [report.as_dict() for report in reports]}))
     else:
-        _show(reports, {one.member_id: one.domain for one in active})
-    click.get_current_context().exit(exit_code(filter(None, map(_trouble, reports))))
+        show(reports, {one.member_id: one.domain for one in active})
+    click.get_current_context().exit(exit_code(filter(None, map(trouble, reports))))
 
 
 def _all(app: App) -> list[Portal]:
@@ -149,14 +149,15 @@ def _not_read(portal: Portal, wish: Wish, error: B24SyncError) -> list[Report]:
     return reports
 
 
-def _trouble(report: Report) -> B24SyncError | None:
+def trouble(report: Report) -> B24SyncError | None:
+    """What the exit code is made of; None where the run went well."""
     if report.status is Status.OK:
         return None
     return report.failure or B24SyncError(report.error or "it failed")
 
 
 @contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
     """SIGTERM ends the turns at their next page, as the daemon does; the reports then say that they are incomplete."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -200,7 +201,7 @@ def _watch(app: App, progress: Progress, lines: dict[tuple[int, str], TaskID], e
                 progress.update(line, rows=count_rows(session, portal_id, name))
 
 
-def _show(reports: Sequence[Report], domains: dict[str, str]) -> None:
+def show(reports: Sequence[Report], domains: dict[str, str]) -> None:
     """A table for each portal, narrow enough for 80 columns."""
     console = stderr()
     for member_id, domain in domains.items():
@@ -208,7 +209,7 @@ def _show(reports: Sequence[Report], domains: dict[str, str]) -> None:
         if mine:
             console.print(Text(plain(domain), style="bold"))
             console.print(_table(mine))
-    troubles = [line for error in map(_trouble, reports) if error is not None for line in sentences(error)]
+    troubles = [line for error in map(trouble, reports) if error is not None for line in sentences(error)]
     say(*dict.fromkeys(troubles))
 
 
