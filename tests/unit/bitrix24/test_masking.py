@@ -34,7 +34,7 @@ def test_what_is_structural_stays(masking: Masking, record: dict[str, object]):
     "record",
     [
         {"title": "Prepare offer", "ufAuto1": "secret", "unheardOf": {"status": "single", "id": "77"}},
-        {"NAME": "Ann", "PERSONAL_BIRTHDAY": "1981-04-23", "PERSONAL_MOBILE": "491633901820", "UF_PAY": 73250},
+        {"NAME": "Ann", "PERSONAL_BIRTHDAY": "1981-04-23", "PERSONAL_MOBILE": "491633901820", "UF_PAY": 732501234},
         {"creator": {"id": "7", "name": "Jo Park", "link": "/company/personal/user/7/", "workPosition": "CEO"}},
         {"status": "my own words", "TZ_FROM": "at home, with Ann", "CAL_TYPE": "a very long sentence about someone"},
         {
@@ -47,10 +47,10 @@ def test_what_is_structural_stays(masking: Masking, record: dict[str, object]):
 def test_what_people_wrote_goes(masking: Masking, record: dict[str, object]):
     masked = str(masking.value("result", record))
 
-    for word in re.findall(
-        r"Prepare|secret|single|77|Ann|1981|4916|73250|Park|user/7|CEO|own|home|about|Vera|vera|code at|note|hers|vip",
-        str(record),
-    ):
+    words = (
+        r"Prepare|secret|single|'77'|Ann|1981-04|4916339018|732501234|Park|user/7|CEO|own|home|about|vera|code at|hers"
+    )
+    for word in re.findall(words, str(record)):
         assert word not in masked
 
 
