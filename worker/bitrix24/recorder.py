@@ -25,14 +25,14 @@ class Recorder:
         self._masking = Masking()
         self._number = 0
 
-    def post_json(self, url: str, body: bytes | Mapping[str, Any]) -> Reply:
+    def post_json(self, url: str, body: bytes | Mapping[str, Any], *, total: float | None = None) -> Reply:
         """As the sender's; raises what it raises."""
         self._number += 1
         method = tape.method_of(url)
         sent = json.loads(body) if isinstance(body, bytes) else body
         at = self._clock.now().isoformat()
         try:
-            reply = self._sender.post_json(url, body)
+            reply = self._sender.post_json(url, body, total=total)
         except PortalError as error:
             self.write({"request": self._number, "at": at, "failure": type(error).__name__, **_calls(method, sent)})
             raise

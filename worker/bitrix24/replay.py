@@ -72,7 +72,7 @@ class Replay:
         self.header = self._index()
         self.clock = ReplayClock(datetime.fromisoformat(self.header["at"]))
 
-    def post_json(self, url: str, body: bytes | Mapping[str, Any]) -> Reply:
+    def post_json(self, url: str, body: bytes | Mapping[str, Any], *, total: float | None = None) -> Reply:  # noqa: ARG002
         """The recorded answer. Raises CallRefused for what was never asked."""
         method = tape.method_of(url)
         sent = json.loads(body) if isinstance(body, bytes) else body

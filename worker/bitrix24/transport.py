@@ -73,8 +73,8 @@ class Reply:
 class Sender(Protocol):
     """What a client sends its calls through: a Transport, or what stands before or in place of one."""
 
-    def post_json(self, url: str, body: bytes | Mapping[str, Any]) -> Reply:
-        """POST a JSON body: bytes as they are, or a mapping to be encoded. Raises PortalError."""
+    def post_json(self, url: str, body: bytes | Mapping[str, Any], *, total: float | None = None) -> Reply:
+        """POST a JSON body: bytes as they are, or a mapping to be encoded; `total` seconds at most. Raises PortalError."""
         ...
 
 
