@@ -74,7 +74,7 @@ class Sender(Protocol):
     """What a client sends its calls through: a Transport, or what stands before or in place of one."""
 
     def post_json(self, url: str, body: bytes | Mapping[str, Any], *, total: float | None = None) -> Reply:
-        """POST a JSON body: bytes as they are, or a mapping to be encoded; `total` seconds at most. Raises PortalError."""
+        """POST a JSON body: bytes as they are, or a mapping to be encoded, in `total` seconds. Raises PortalError."""
         ...
 
 
