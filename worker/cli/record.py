@@ -22,9 +22,9 @@ from worker.sync.report import Report
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The file to write; new.")
 @pass_app
 def record(app: App, *, portal: str, out: Path) -> None:
-    r"""Write down what a portal answers to one whole reading, with everything that people wrote replaced.
+    r"""Write a portal's answers to a file, without its people.
 
-    The mirror is not touched, and nothing on the portal is changed. See docs/recording.md for what the file holds.
+    One whole reading, with everything that people wrote replaced. The mirror is not touched, and nothing on the portal is changed. See docs/recording.md for what the file holds.
 
     \b
     Example:
@@ -44,7 +44,9 @@ def record(app: App, *, portal: str, out: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON.")
 @pass_app
 def replay(app: App, *, file: Path, database: str | None, as_json: bool) -> None:
-    r"""Read everything from a recording instead of a portal, into an empty mirror of its own.
+    r"""Read everything from a recording instead of a portal.
+
+    What comes of it is a mirror of its own, thrown away unless a database is named.
 
     \b
     Examples:
