@@ -32,6 +32,7 @@ CALL_KINDS = frozenset(
         "page_repeat",
         "page_fall",
         "lost_rows",
+        "lost_instances",
         "doubled_rows",
         "surrogate",
         "junk_field",

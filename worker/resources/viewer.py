@@ -4,7 +4,7 @@ Dates of tasks are written in the clock of the token's user, and events without 
 no scope and says who that is (vendor: common/users/profile.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import Any
@@ -26,11 +26,13 @@ class Viewer:
         user_id: The user's ID.
         zone: The user's time zone, None where the portal does not name one that exists.
         portal_now: The portal's clock, aware, with the portal server's offset.
+        events_zone: The zone of events that name none, where they are in another one's calendar than the user's.
     """
 
     user_id: int
     zone: ZoneInfo | None
     portal_now: datetime
+    events_zone: tzinfo | None = None
 
     @cached_property
     def tasks_clock(self) -> TaskClock:
@@ -39,8 +41,16 @@ class Viewer:
 
     @cached_property
     def events_clock(self) -> WallClock:
-        """The clock for events that name no zone: the user's, else the server's."""
-        return wall_clock(self.zone or self.server_zone)
+        """The clock for events that name no zone: their owner's, else the user's, else the server's."""
+        return wall_clock(self.events_zone or self.zone or self.server_zone)
+
+    def in_calendar_of(self, zone_name: str | None) -> "Viewer":
+        """The same eyes on the calendar of somebody who lives in that zone (None: in the server's).
+
+        An event is when its owner has it, whoever reads: else two accounts would move it to and fro between them.
+        """
+        zone = find_zone(zone_name) if zone_name else None
+        return replace(self, events_zone=zone or self.server_zone)
 
     @property
     def server_zone(self) -> tzinfo:

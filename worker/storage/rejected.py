@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.storage.columns import storable
+from worker.storage.lookup import chunks
 from worker.storage.models import RejectedRecord
 from worker.storage.statements import change
 
@@ -49,13 +50,25 @@ def count_rejected(session: Session, portal_id: int) -> int:
     ).one()
 
 
+def kept_keys(session: Session, portal_id: int, resource: str, keys: Iterable[str]) -> set[str]:
+    """Those of the keys under which a record is kept."""
+    by_short = {short_key(storable(key)): key for key in keys}
+    found: set[str] = set()
+    for some in chunks(sorted(by_short)):
+        statement = select(RejectedRecord.record_key).where(
+            *_of(portal_id, resource), RejectedRecord.record_key.in_(some)
+        )
+        found.update(by_short[short] for short in session.scalars(statement))
+    return found
+
+
 def remove_rejected(session: Session, portal_id: int, resource: str, keys: Iterable[str]) -> int:
     """Forget records that became rows, or are gone on the portal."""
     wanted = sorted({short_key(storable(key)) for key in keys})
     removed = 0
-    for start in range(0, len(wanted), 500):
-        some = RejectedRecord.record_key.in_(wanted[start : start + 500])
-        removed += change(session, delete(RejectedRecord).where(*_of(portal_id, resource), some))
+    for some in chunks(wanted):
+        statement = delete(RejectedRecord).where(*_of(portal_id, resource), RejectedRecord.record_key.in_(some))
+        removed += change(session, statement)
     return removed
 
 

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from worker.bitrix24.calls import Answers, Call
-from worker.errors import IncompleteRun, MissingScope, PortalError
+from worker.errors import B24SyncError, IncompleteRun, MissingScope, PortalError
 from worker.resources.calendar_calls import Owner, Window, master_call, master_found, window
-from worker.storage.cursors import Cursor
+from worker.storage.cursors import Cursor, load_cursor, update_cursor
 from worker.sync import guard
+from worker.sync.calendar_doubts import Doubts
 from worker.sync.calendar_owner import OwnerReading
+from worker.sync.calendar_owners import owners_of, viewer_of
 from worker.sync.calendar_rows import CalendarRows
 from worker.sync.report import Report
 from worker.sync.sweep import note_sweep, scopes
@@ -33,14 +35,18 @@ class CalendarPull:
         self._turn = turn
         self._cursor = cursor
         self._ready = ready
-        self._rows = CalendarRows(turn, report)
+        with turn.read() as session:  # fresh: another account may have read its part in this turn
+            kept = load_cursor(session, turn.portal_id, report.resource).bookmark
+        self._kept_doubts = kept
+        self._doubts = Doubts(kept, turn.clock.now(), force=turn.options.force)
+        self._rows = CalendarRows(turn, report, self._doubts)
         self._requested = self._window_at(turn.clock.now())
         self._owners: deque[Owner] | None = None
         self._reading: list[OwnerReading] = []
         self._started = 0
         self._missing: list[int] | None = None
         self._confirming: dict[int, Call] = {}
-        self._trouble: PortalError | None = None
+        self._trouble: B24SyncError | None = None
 
     @property
     def done(self) -> bool:
@@ -50,7 +56,7 @@ class CalendarPull:
         if self._owners is None:
             if not self._ready():
                 return []
-            self._owners = deque(self._rows.owners())
+            self._owners = deque(owners_of(self._turn))
             if not self._owners:  # another account's calendars, or no group yet
                 self._missing = []
         if self._missing is not None:
@@ -64,9 +70,9 @@ class CalendarPull:
             calls += reading.calls(room - len(calls))
         return calls
 
-    def _open(self, owner: Owner, *, again: bool = False) -> OwnerReading:
+    def _open(self, owner: Owner) -> OwnerReading:
         self._started += 1
-        return OwnerReading(owner, self._started, self._requested, self._rows.unknown_series, again=again)
+        return OwnerReading(owner, self._started, self._requested, self._rows)
 
     def apply(self, answers: Answers) -> None:
         """Raises IncompleteRun, at the end, when an owner could not be read; what was read stays written."""
@@ -93,32 +99,38 @@ class CalendarPull:
 
     def _take(self, reading: OwnerReading, answers: Answers) -> None:
         try:
-            reading.take(answers, self._turn.viewer, self._rows.window)
+            reading.take(answers, viewer_of(self._turn, reading.owner), self._rows.window)
         except MissingScope:
             raise
-        except PortalError as error:  # this owner's calendar is not whole; the others may be
+        except (PortalError, IncompleteRun) as error:  # this owner's calendar is not whole; the others may be
             self._trouble = error
             self._reading.remove(reading)
             return
-        if not reading.done:
-            return
-        self._reading.remove(reading)
-        held = self._rows.held(reading.owner)
-        sections = (row["section_id"] for row in reading.sections.rows)
-        if not reading.again and held.contradicts(sections, reading.read.events):
-            self._reading.append(self._open(reading.owner, again=True))  # the second answer is believed
-        else:
-            self._rows.write(reading, held)
+        if reading.done:
+            self._reading.remove(reading)
+            self._rows.write(reading)
 
     def _close(self) -> None:
         """All owners are read: may what is missing be asked for?"""
+        self._keep_doubts()
         if self._trouble is not None:
             raise IncompleteRun(f"a calendar could not be read: {self._trouble}") from self._trouble
+        if doubted := sorted(self._doubts.standing):
+            raise IncompleteRun(
+                f"{len(doubted)} events show fewer instances than before though nothing about them changed (event "
+                f"{doubted[0]}): they are kept as they were, and the portal is believed if it says so for a day, or "
+                "with `b24sync sync --resource calendar --force`"
+            )
         missing = self._rows.missing
         if not self._turn.options.force:
             self._judge(len(missing))
         self._missing = missing
         self._note_end()
+
+    def _keep_doubts(self) -> None:
+        if (doubts := self._doubts.dump()) != self._kept_doubts:
+            with self._turn.write() as session:
+                update_cursor(session, self._turn.portal_id, self.report.resource, bookmark=doubts)
 
     def _judge(self, missing: int) -> None:
         """Raises GuardTripped when the missing events may not be believed deleted."""

@@ -1,8 +1,4 @@
-"""What the mirror holds of one owner's window, and whether an answer can be true beside it.
-
-A calendar comes without any count, so a row that the portal lost on the way looks like one that was deleted. What the
-mirror knows tells some of them apart: those are worth a second question.
-"""
+"""What the mirror holds of one owner's window: what of an answer is news beside it, and what cannot be true."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -36,19 +32,30 @@ class Held:
     starts: dict[int, set[datetime]]
     judged: bool = True
 
-    def contradicts(self, sections: Iterable[int], events: Sequence[EventSeen]) -> bool:
-        """Whether a calendar is gone, or an event that was not moved shows fewer instances than before.
+    def lacking(self, events: Sequence[EventSeen]) -> set[int]:
+        """Events that an answer should show and does not."""
+        return self.hashes.keys() - {seen.event_id for seen in events} if self.judged else set()
 
-        The one is rare and cannot be asked for by its ID, the other cannot be: the hash covers rule and exceptions.
-        It is the one that a mask does not change.
+    def gone_sections(self, sections: Iterable[int]) -> set[int]:
+        """Calendars that an answer should show and does not; "none is readable" looks the same as "there is none"."""
+        there = set(sections)
+        return self.sections - there if self.judged and there else set()
+
+    def moved(self, seen: EventSeen) -> bool:
+        """Whether an event's instances are others than before."""
+        return {row["starts_at"] for row in seen.occurrences} != self.starts.get(seen.event_id, set())
+
+    def too_few(self, events: Iterable[EventSeen]) -> set[int]:
+        """Events that show fewer instances than before though nothing about them changed: that cannot be true.
+
+        The hash is the one that a mask does not change; it covers when a series begins, its rule and its exceptions.
         """
-        if self.judged and self.sections - set(sections):
-            return True
-        return any(
-            self.hashes.get(seen.event_id) == seen.row["visible_hash"]
-            and self.starts[seen.event_id] - {row["starts_at"] for row in seen.occurrences}
+        return {
+            seen.event_id
             for seen in events
-        )
+            if self.hashes.get(seen.event_id) == seen.row["visible_hash"]
+            and len(seen.occurrences) < len(self.starts[seen.event_id])
+        }
 
 
 def held_of(session: Session, portal_id: int, owner: Owner, window: Window) -> Held:

@@ -1,11 +1,16 @@
-"""One owner's calendar while it is read: its sections, its window in slices, then the masters of new series."""
+"""One owner's calendar while it is read: its sections, its window in slices, then the masters of new series.
+
+A calendar comes without any count, so an answer that lost a row on the way looks like one whose row was deleted. An
+answer that says what the mirror holds anyway is believed; one that says anything new is asked for again, together with
+what else there is to ask, and believed when another answer says the same.
+"""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from worker.bitrix24.calls import Answer, Answers, Call
-from worker.errors import Rejected
+from worker.errors import IncompleteRun, Rejected
 from worker.resources.calendar_calls import Owner, Window, event_call, master_call, master_found, section_call, slices
 from worker.resources.calendar_events import EventSeen, EventsRead, read_events, with_master
 from worker.resources.calendar_sections import SectionsRead, read_sections
@@ -15,62 +20,83 @@ from worker.resources.viewer import Viewer
 if TYPE_CHECKING:
     import msgspec
 
-UnknownSeries = Callable[[Sequence[EventSeen]], set[int]]
-"""Which of these series the mirror does not hold as they are now."""
+ANSWERS = 3
+"""In one run. People may well change a calendar between two of them, hardly between all."""
+
+
+class Shown(NamedTuple):
+    """What one answer shows of an owner's window."""
+
+    sections: SectionsRead
+    events: EventsRead
+
+    def digest(self) -> int:
+        """Equal for answers that say the same, in whatever order."""
+        sections = [(row["section_id"], row["content_hash"]) for row in self.sections.rows]
+        events = [
+            (
+                *(seen.row[name] for name in ("event_id", "content_hash", "visible_hash", "masked", "title_masked")),
+                frozenset(occurrence["starts_at"] for occurrence in seen.occurrences),
+                frozenset(seen.attendees or ()),
+            )
+            for seen in self.events.events
+        ]
+        rejects = [reject.record_key for reject in (*self.sections.rejects, *self.events.rejects)]
+        return hash((frozenset(sections), frozenset(events), frozenset(rejects)))
+
+
+class Known(Protocol):
+    """What a reading asks of the mirror."""
+
+    def news(self, owner: Owner, shown: Shown) -> bool:
+        """Whether an answer says anything that the mirror does not hold."""
+        ...
+
+    def unknown_series(self, series: Sequence[EventSeen]) -> set[int]:
+        """Which of these series the mirror does not hold as they are now."""
+        ...
 
 
 class OwnerReading:
-    """Gives calls and takes answers until `done`; then `sections` and `read` are whole.
+    """Gives calls and takes answers until `done`; then `shown` is whole and believed.
 
     Args:
         owner: Whose calendar.
         number: Makes the keys of its calls unique in a batch.
         requested: The window to ask for.
-        unknown_series: Which of the series that come must be asked for by their IDs.
-        again: Asked a second time, since the first answer contradicted the mirror.
+        known: The mirror.
     """
 
-    def __init__(
-        self, owner: Owner, number: int, requested: Window, unknown_series: UnknownSeries, *, again: bool = False
-    ) -> None:
+    def __init__(self, owner: Owner, number: int, requested: Window, known: Known) -> None:
         self.owner = owner
-        self.again = again
         self._number = number
-        self._unknown_series = unknown_series
-        self._section_call = section_call(f"cs{number}", owner)
-        self._event_calls = [
-            event_call(f"ce{number}x{index}", owner, span) for index, span in enumerate(slices(requested))
-        ]
+        self._slices = slices(requested)
+        self._known = known
+        self._digests: list[int] = []
         self._master_calls: dict[str, int] = {}
         self._masters: dict[int, msgspec.Raw | None] = {}
-        self._waiting: deque[Call] = deque([self._section_call, *self._event_calls])
+        self._waiting: deque[Call] = deque()
         self._asked: list[Call] = []
         self._answers: dict[str, msgspec.Raw] = {}
-        self._read: EventsRead | None = None
-        self._sections: SectionsRead | None = None
+        self._shown: Shown | None = None
+        self._ask()
 
     @property
     def done(self) -> bool:
-        return self._read is not None and not self._waiting and not self._asked
+        return self._shown is not None and not self._waiting and not self._asked
 
     @property
-    def sections(self) -> SectionsRead:
-        if self._sections is None:
-            raise RuntimeError("asked for the sections of a calendar that is not read yet")
-        return self._sections
-
-    @property
-    def read(self) -> EventsRead:
-        if self._read is None:
-            raise RuntimeError("asked for the events of a calendar that is not read yet")
-        return self._read
+    def shown(self) -> Shown:
+        if self._shown is None:
+            raise RuntimeError("asked for a calendar that is not read yet")
+        return self._shown
 
     def calls(self, room: int) -> list[Call]:
         self._asked = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
         return self._asked
 
     def take(self, answers: Answers, viewer: Viewer, window: Window) -> None:
-        """Raises the PortalError of a call that failed: without it the window is not whole."""
+        """Raises the PortalError of a call that failed, or IncompleteRun: the window is not whole."""
         asked, self._asked = self._asked, []
         for call in asked:
             outcome = answers.get(call)
@@ -82,22 +108,44 @@ class OwnerReading:
                 raise outcome
         if self._waiting:
             return
-        if self._read is None:
-            self._sections = read_sections(self._answers.pop(self._section_call.key), self.owner)
-            raws = [self._answers.pop(call.key) for call in self._event_calls]
-            self._read = read_events(raws, viewer, window, self.owner)
-            self._ask_masters(self._read)
-        if not self._waiting:
-            self._complete(viewer)
+        if self._shown is None:
+            self._look(viewer, window)
+        if self._shown is not None and not self._waiting:
+            self._complete(self._shown.events, viewer)
 
-    def _ask_masters(self, read: EventsRead) -> None:
-        for event_id in sorted(self._unknown_series([seen for seen in read.events if seen.is_series])):
+    def _ask(self) -> None:
+        """The whole window once more."""
+        tag = f"{self._number}n{len(self._digests)}"
+        self._section_call = section_call(f"cs{tag}", self.owner)
+        self._event_calls = [
+            event_call(f"ce{tag}x{index}", self.owner, span) for index, span in enumerate(self._slices)
+        ]
+        self._waiting.extend([self._section_call, *self._event_calls])
+
+    def _look(self, viewer: Viewer, window: Window) -> None:
+        """Is this answer believed? Masters are asked for beside the next one, so that it costs no request."""
+        shown = Shown(
+            read_sections(self._answers.pop(self._section_call.key), self.owner),
+            read_events([self._answers.pop(call.key) for call in self._event_calls], viewer, window, self.owner),
+        )
+        digest = shown.digest()
+        if digest in self._digests or not (self._digests or self._known.news(self.owner, shown)):
+            self._shown = shown
+        elif len(self._digests) + 1 == ANSWERS:
+            raise IncompleteRun(f"{ANSWERS} answers for {self.owner.type} {self.owner.id} say different things")
+        self._digests.append(digest)
+        self._ask_masters(shown.events.events)
+        if self._shown is None:
+            self._ask()
+
+    def _ask_masters(self, events: Sequence[EventSeen]) -> None:
+        for event_id in sorted(self._known.unknown_series([seen for seen in events if seen.is_series])):
             call = master_call(f"cm{self._number}x{event_id}", event_id)
-            self._master_calls[call.key] = event_id
-            self._waiting.append(call)
+            if call.key not in self._master_calls:
+                self._master_calls[call.key] = event_id
+                self._waiting.append(call)
 
-    def _complete(self, viewer: Viewer) -> None:
-        read = self.read
+    def _complete(self, read: EventsRead, viewer: Viewer) -> None:
         for index, seen in enumerate(read.events):
             if seen.event_id not in self._masters:
                 continue

@@ -1,24 +1,26 @@
 """Calendars become rows: sections, events, instances and attendees, and what the window lacks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete
 from sqlalchemy.orm import Session
 
-from worker.resources.calendar_calls import COMPANY, Owner, Window, window
+from worker.resources.calendar_calls import Owner, Window, window
 from worker.resources.calendar_events import EventSeen, read_events
 from worker.resources.calendar_mask import Verdict, judge
-from worker.storage.models import Account, Base, CalendarOccurrence, EventAttendee, Task, User
-from worker.storage.rejected import list_rejected, put_rejected, remove_rejected
+from worker.storage.lookup import stored_rows
+from worker.storage.models import Base, CalendarOccurrence, EventAttendee
+from worker.storage.rejected import kept_keys, put_rejected, remove_rejected
 from worker.storage.upsert import known_ids, mark_deleted, replace_set, stored_hashes, upsert
-from worker.sync.account import WAITING
 from worker.sync.calendar_attendees import hand_down, write_attendees
+from worker.sync.calendar_doubts import Doubts
 from worker.sync.calendar_held import EVENTS, SECTIONS, Held, forget_old_instances, held_of
 from worker.sync.calendar_known import known_of, rows_to_write
-from worker.sync.calendar_owner import OwnerReading
+from worker.sync.calendar_owner import OwnerReading, Shown
+from worker.sync.calendar_owners import judges, viewer_of
 from worker.sync.report import Report
 from worker.sync.turn import Turn
 
@@ -29,39 +31,19 @@ ROWS = 2000
 
 
 class CalendarRows:
-    """Writes what owners' windows hold; gathers what they lack (`missing`) out of `live` events of the mirror."""
+    """Writes what owners' windows hold.
 
-    def __init__(self, turn: Turn, report: Report) -> None:
+    Gathers what the windows lack (`missing`) out of `live` events of the mirror.
+    """
+
+    def __init__(self, turn: Turn, report: Report, doubts: Doubts | None = None) -> None:
         self._turn = turn
         self._report = report
         self._portal_id = turn.portal_id
+        self._doubts = doubts or Doubts(None, turn.clock.now(), force=False)
         self.window: Window = window(turn.clock.now(), turn.options.past_days, turn.options.future_days)
         self.missing: list[int] = []
         self.live = 0
-
-    def owners(self) -> list[Owner]:
-        """Whose calendars this account reads. Only the primary account reads what is not its own."""
-        chosen = self._turn.options.calendars
-        owners = [Owner("user", self._turn.user_id)] if "mine" in chosen else []
-        if not self._turn.is_primary:
-            return owners
-        if "company" in chosen:
-            owners.append(COMPANY)
-        with self._turn.read() as session:
-            if "groups" in chosen:
-                owners += [Owner("group", group_id) for group_id in self._groups(session)]
-            if "everyone" in chosen:
-                owners += [Owner("user", user_id) for user_id in self._users(session)]
-        return list(dict.fromkeys(owners))
-
-    def _groups(self, session: Session) -> Iterable[int]:
-        """Groups that have tasks: the scopes asked for give no list of groups."""
-        groups = select(Task.group_id).where(Task.portal_id == self._portal_id, Task.group_id.is_not(None))
-        return [group_id for group_id in session.scalars(groups.distinct().order_by(Task.group_id)) if group_id]
-
-    def _users(self, session: Session) -> Iterable[int]:
-        users = select(User.user_id).where(User.portal_id == self._portal_id, User.deleted_at.is_(None))
-        return session.scalars(users.order_by(User.user_id)).all()
 
     def unknown_series(self, series: Sequence[EventSeen]) -> set[int]:
         """Series that the mirror does not hold as they are now: their first instance must be asked for."""
@@ -75,46 +57,52 @@ class CalendarRows:
             and (seen.occurrences or seen.event_id in live)
         }
 
-    def held(self, owner: Owner) -> Held:
-        """What the mirror holds of an owner."""
+    def news(self, owner: Owner, shown: Shown) -> bool:
+        """Whether an answer says anything that the mirror does not hold."""
+        (sections, bad_sections), (events, rejects) = shown
         with self._turn.read() as session:
-            held = held_of(session, self._portal_id, owner, self.window)
-            return replace(held, judged=self._judges(session, owner))
+            held = self._held(session, owner)
+            known = known_of(session, self._portal_id, [seen.event_id for seen in events])
+            live = {event_id for event_id, row in known.items() if row["deleted_at"] is None}
+            hashes = stored_hashes(session, SECTIONS, self._portal_id, [row["section_id"] for row in sections])
+            bad = {reject.record_key for reject in (*bad_sections, *rejects)}
+            kept = kept_keys(session, self._portal_id, self._report.resource, bad)
+        return bool(
+            bad - kept
+            or held.lacking(events)
+            or held.gone_sections(row["section_id"] for row in sections)
+            or any(hashes.get(row["section_id"]) != row["content_hash"] for row in sections)
+            or any(
+                held.moved(seen) or judge(seen.row, known.get(seen.event_id)) is not Verdict.SAME
+                for seen in events
+                if seen.occurrences or seen.event_id in live
+            )
+        )
 
-    def _judges(self, session: Session, owner: Owner) -> bool:
-        """Whether what this account is not shown of a calendar may be taken for gone.
+    def _held(self, session: Session, owner: Owner) -> Held:
+        held = held_of(session, self._portal_id, owner, self.window)
+        return replace(held, judged=judges(session, self._turn, owner))
 
-        What its owner's own account reads may be hidden from this one: else the two would delete and revive the same
-        rows turn by turn. Where that account waits for a person, an administrator, who is shown every calendar, judges.
-        """
-        turn = self._turn
-        if owner.type != "user" or owner.id == turn.user_id or "mine" not in turn.options.calendars:
-            return True
-        own = select(Account.status).where(Account.portal_id == self._portal_id, Account.user_id == owner.id)
-        statuses = set(session.scalars(own))
-        return not statuses or (turn.is_admin and statuses <= WAITING)
-
-    def write(self, reading: OwnerReading, held: Held) -> None:
-        """Write one owner's window and note which events of the mirror (`held`) it lacks."""
-        sections, bad_sections = reading.sections
-        read = reading.read
+    def write(self, reading: OwnerReading) -> None:
+        """Write one owner's window and note what it lacks."""
+        (sections, bad_sections), (events, rejects) = reading.shown
         with self._turn.write() as session:
+            held = self._held(session, reading.owner)
             self._upsert(session, SECTIONS, sections)
-            if held.judged and sections and not bad_sections:  # "no readable section" looks the same as "no section"
-                gone = sorted(held.sections - {row["section_id"] for row in sections})
+            if not bad_sections:
+                gone = sorted(held.gone_sections(row["section_id"] for row in sections))
                 now = self._turn.clock.now()
                 self._report.deleted += mark_deleted(session, SECTIONS, self._portal_id, gone, now=now)
-            for key, payload, reason in [*bad_sections, *read.rejects]:
+            for key, payload, reason in [*bad_sections, *rejects]:
                 self._reject(session, key, payload, reason)
-            self._heal(session, {f"event:{seen.event_id}" for seen in read.events})
+            self._heal(session, {f"event:{seen.event_id}" for seen in events})
             forget_old_instances(session, self._portal_id, reading.owner, self.window)
-        self._report.fetched += len(sections) + len(read.events)
-        live = set(held.hashes) if held.judged else set()
-        self.live += len(live)
-        rejected = {reject.record_key for reject in read.rejects}
-        there = {seen.event_id for seen in read.events}
-        self.missing += sorted(event_id for event_id in live - there if f"event:{event_id}" not in rejected)
-        for chunk in _chunks(read.events):
+        self._report.fetched += len(sections) + len(events)
+        self.live += len(held.hashes) if held.judged else 0
+        rejected = {reject.record_key for reject in rejects}
+        self.missing += sorted(i for i in held.lacking(events) if f"event:{i}" not in rejected)
+        doubted = self._doubts.weigh(held.hashes, held.too_few(events))
+        for chunk in _chunks([seen for seen in events if seen.event_id not in doubted]):
             with self._turn.write() as session:
                 self._write_events(session, self._worth_keeping(session, chunk))
 
@@ -123,12 +111,13 @@ class CalendarRows:
 
         Where nobody `told` of the deletion it may only be hidden, while its copies are shown: each answers for itself.
         """
+        viewer = self._turn.viewer if master is None else viewer_of(self._turn, self._owner_of(event_id))
         with self._turn.write() as session:
             if master is None:
                 self._report.deleted += self._delete(session, event_id, with_copies=told)
                 return
             as_list = msgspec.Raw(b"[" + bytes(master) + b"]")
-            read = read_events([as_list], self._turn.viewer, self.window, Owner("", 0))
+            read = read_events([as_list], viewer, self.window, Owner("", 0))
             for key, payload, reason in read.rejects:
                 self._reject(session, key, payload, reason)
             known = known_of(session, self._portal_id, [event_id])
@@ -140,6 +129,13 @@ class CalendarRows:
                     # tells, may be one of those that were deleted.
                     self._write_events(session, [replace(seen, occurrences=[])])
                 # else the answer had lost it: its instances are where they were
+
+    def _owner_of(self, event_id: int) -> Owner:
+        """In whose calendar the mirror has an event."""
+        place = (EVENTS.c.calendar_type, EVENTS.c.owner_id)
+        with self._turn.read() as session:
+            found = stored_rows(session, EVENTS, self._portal_id, [event_id], place).get(event_id, {})
+        return Owner(found.get("calendar_type") or "", found.get("owner_id") or 0)
 
     def _write_events(self, session: Session, events: Sequence[EventSeen]) -> None:
         rows, same = rows_to_write(session, self._portal_id, events)
@@ -178,8 +174,8 @@ class CalendarRows:
 
     def _heal(self, session: Session, keys: set[str]) -> None:
         """Forget kept records that became rows now."""
-        kept = {record.record_key for record in list_rejected(session, self._portal_id, self._report.resource)}
-        remove_rejected(session, self._portal_id, self._report.resource, kept & keys)
+        kept = kept_keys(session, self._portal_id, self._report.resource, keys)
+        remove_rejected(session, self._portal_id, self._report.resource, kept)
 
     def _reject(self, session: Session, key: str, payload: str, reason: str) -> None:
         self._report.rejected += 1

@@ -1,6 +1,7 @@
 """Faults inside a good answer: what pages do when rows move under the reader, and rubbish in single fields."""
 
 import copy
+from typing import Any
 
 from worker.emulator.faults import Fault
 from worker.emulator.rest.php import Json
@@ -21,6 +22,8 @@ def spoil(result: Json, fault: Fault, spoiled: list[str]) -> Json:
         rows.reverse()
     elif fault.kind == "lost_rows":
         del rows[at]
+    elif fault.kind == "lost_instances":
+        _lose_instances(rows, key, fault)
     elif fault.kind == "doubled_rows":
         rows.insert(at, copy.deepcopy(rows[at]))
     elif fault.kind == "surrogate":
@@ -31,3 +34,13 @@ def spoil(result: Json, fault: Fault, spoiled: list[str]) -> Json:
         rows[at][name] = fault.options.get("value", "not-a-date" if key == "id" else "abc")
         spoiled.append(str(rows[at].get(key)))
     return result
+
+
+def _lose_instances(rows: list[Any], key: str, fault: Fault) -> None:
+    """Of a series (the option `event_id`, or the first that comes more than once) only some instances are left."""
+    ids = [str(row.get(key)) for row in rows]
+    lost = str(fault.options.get("event_id", next((each for each in ids if ids.count(each) > 1), "")))
+    leave = int(fault.options.get("leave", 1))
+    places = [place for place, each in enumerate(ids) if each == lost]
+    for place in reversed(places[leave:]):
+        del rows[place]

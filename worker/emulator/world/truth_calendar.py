@@ -66,8 +66,14 @@ class CalendarTruth:
         if event.all_day:
             begin = starts.replace(tzinfo=UTC)
             return begin, begin + event.wall_length
-        begin = instant(starts, event.zone_from or self.viewer_zone)
-        return begin, begin + timedelta(seconds=event.length(self.viewer_zone))
+        zone = self._zone(event)
+        begin = instant(starts, zone)
+        return begin, begin + timedelta(seconds=event.length(zone))
+
+    def _zone(self, event: Event) -> str:
+        """An event without a zone is when its owner has it; what belongs to nobody, when the viewer has it."""
+        of_owner = self.world.zone_of(event.owner_id) if event.calendar_type == "user" else self.viewer_zone
+        return event.zone_from or of_owner
 
     def _overlaps(self, event: Event, begin: datetime, end: datetime) -> bool:
         first, last = self.window
@@ -142,7 +148,7 @@ class CalendarTruth:
     def _until(self, event: Event, day: date) -> str:
         if event.all_day:
             return f"{day:%Y%m%d}"
-        end = instant(datetime.combine(day, time(23, 59, 59)), event.zone_from or self.viewer_zone)
+        end = instant(datetime.combine(day, time(23, 59, 59)), self._zone(event))
         return f"{end:%Y%m%dT%H%M%SZ}"
 
     def _attendees(self, events: dict[int, Event]) -> list[Row]:
