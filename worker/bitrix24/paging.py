@@ -124,11 +124,15 @@ class KeysetListing:
                 probe = self._counting("probe", {self._above: self._after}, descending=True)
                 return [probe, *self._pages(min(room - 1, self._early))]
             case _Step.RECOUNT:
-                at_most = f"<={self._spec.id_param}"
-                limit = min(self.max_id or 0, int(self._filter.get(at_most, self.max_id or 0)))
-                return [self._counting("count", {self._above: self._after, at_most: limit}, descending=False)]
+                return [self._counting("count", self._recounted(), descending=False)]
             case _:
                 return self._pages(min(room, self._length()))
+
+    def _recounted(self) -> dict[str, Any]:
+        """What the probe counted: up to the highest ID, where the probe showed one."""
+        at_most = f"<={self._spec.id_param}"
+        bounds = [int(bound) for bound in (self._filter.get(at_most), self.max_id) if bound is not None]
+        return {self._above: self._after, **({at_most: min(bounds)} if bounds else {})}
 
     def _counting(self, name: str, conditions: Mapping[str, Any], *, descending: bool) -> Call:
         every = {**self._filter, **conditions}

@@ -440,3 +440,19 @@ def test_a_complete_listing_has_lost_no_row(
     assert one.complete != bool(one.problem)
     if one.complete:
         assert {i for i in table.alive if i > after} <= set(ids)  # type: ignore[attr-defined]
+
+
+def test_a_portal_that_counts_a_row_and_never_shows_one_is_no_empty_portal():
+    """The probe shows no highest ID then: the count is asked again without it."""
+    one = listing(early_pages=1)
+    nothing = answer({"tasks": []}, total=1)
+
+    for _ in range(10):
+        if not one.done:
+            calls = one.calls(50)
+            assert all("<=ID" not in call.params["filter"] for call in calls)
+            take_again = {call.key: nothing if call.params["start"] == 0 else answer({"tasks": []}) for call in calls}
+            one.take(Answers(take_again, Time()))  # type: ignore[arg-type]
+
+    assert (one.done, one.complete) == (True, False)
+    assert one.problem == "0 rows read where the portal counts 1 and then 1"
