@@ -20,7 +20,7 @@ Every cell was held to these promises, and the tests fail if one is broken:
 
 - A run that says `ok` is equal to the portal in all that its mode promises to find ([promises.md](promises.md)).
 - Nothing is marked as deleted that is there.
-- The cursor moves only if the run is `ok`.
+- The cursor moves only past what was read whole: if the run is `ok`, or if only its sweep is not.
 - A run that is not `ok` says why.
 - The next run without trouble makes the mirror equal to the portal.
 
@@ -33,7 +33,7 @@ A cell is the outcome and the number of HTTP requests of the whole run, those to
 | incomplete | not everything could be read: nothing deleted, no cursor moved; the next run goes on |
 | failed | nobody answered, or the portal refused: the next run begins where this one began |
 | reconnect | `failed`, and a person must run `b24sync connect`: the refresh token is dead or lost |
-| unseen | the run is `ok` and lacks what a calendar's answer left out, for it has no count; the next run brings it |
+| unseen | the run is `ok` and lacks what two answers of a calendar left out: it has no count; the next run brings it |
 | - | the trouble cannot meet this resource |
 
 `guarded` is not among them: none of these makes records look deleted in bulk. "(throughout)" means that every answer of

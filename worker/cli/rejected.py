@@ -49,7 +49,7 @@ def _kept(app: App, name: str | None) -> list[Kept]:
         for portal in found:
             if portal is None:
                 raise UsageError(f"no portal {name!r} is connected: `b24sync portals` lists those that are")
-            kept += [(portal, record) for record in list_rejected(session, portal.id, limit=None)]
+            kept += [(portal, record) for record in list_rejected(session, portal.id)]
         return kept
 
 

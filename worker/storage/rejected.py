@@ -32,15 +32,21 @@ def put_rejected(
         session.execute(insert(RejectedRecord).values(**values, first_seen_at=now, last_tried_at=now, attempts=1))
 
 
-def list_rejected(
-    session: Session, portal_id: int, resource: str | None = None, *, limit: int | None = 500
-) -> Sequence[RejectedRecord]:
-    """What is kept of a portal, all of it without a limit; what was tried longest ago comes first."""
+def list_rejected(session: Session, portal_id: int, resource: str | None = None) -> Sequence[RejectedRecord]:
+    """What is kept of a portal; what was tried longest ago comes first."""
     statement = select(RejectedRecord).where(RejectedRecord.portal_id == portal_id)
     if resource is not None:
         statement = statement.where(RejectedRecord.resource == resource)
     order = (RejectedRecord.last_tried_at, RejectedRecord.resource, RejectedRecord.record_key)
-    return session.scalars(statement.order_by(*order).limit(limit)).all()
+    return session.scalars(statement.order_by(*order)).all()
+
+
+def some_rejected(
+    session: Session, portal_id: int, resource: str, *, after: str = "", limit: int
+) -> Sequence[RejectedRecord]:
+    """The next records kept of a resource, by their keys."""
+    statement = select(RejectedRecord).where(*_of(portal_id, resource), RejectedRecord.record_key > after)
+    return session.scalars(statement.order_by(RejectedRecord.record_key).limit(limit)).all()
 
 
 def count_rejected(session: Session, portal_id: int) -> int:

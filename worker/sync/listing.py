@@ -79,10 +79,10 @@ class ListingPull:
             if answers.time.portal_now is None:
                 raise self._passes.error or BadAnswer("the portal did not tell its time", method="batch")
             self._earned = cursor_from(answers.time.portal_now)
+        if not self._begun:
+            self._begun = True
+            self._records.retry_kept()
         with self._turn.write() as session:
-            if not self._begun:
-                self._begun = True
-                self._records.begin(session)
             for stretch in stretches:
                 self._write(session, stretch)
             self._save_cursor(session, self._earned)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from worker.errors import Rejected
 from worker.resources.registry import ListedResource
 from worker.storage.models import Base
-from worker.storage.rejected import list_rejected, put_rejected, remove_rejected, remove_stale
+from worker.storage.rejected import put_rejected, remove_rejected, remove_stale, some_rejected
 from worker.storage.upsert import upsert
 from worker.sync.report import Report
 from worker.sync.turn import Turn
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Table
 
 RETRIED = 500
-"""Kept records tried again in one run; more would make a run's memory grow with what went wrong before it."""
+"""Kept records in memory, and in one transaction, at a time."""
 
 
 class Records:
@@ -60,14 +60,32 @@ class Records:
             now=self._turn.clock.now(),
         )
 
-    def begin(self, session: Session) -> None:
-        """Try the records kept by earlier runs again: a newer program may read what an older one could not."""
+    def retry_kept(self) -> None:
+        """Try the records kept by earlier runs again: a newer program may read what an older one could not.
+
+        Before anything of this run is written: a payload of yesterday must not cover today's.
+        """
+        after = ""
+        while True:
+            with self._turn.read() as session:
+                kept = some_rejected(session, self._turn.portal_id, self._resource.name, after=after, limit=RETRIED)
+            if after == "":
+                self._any_kept = bool(kept)
+            rows = self._readable(record.payload for record in kept)
+            if rows:
+                with self._turn.write() as session:
+                    self._upsert(session, rows)
+                    self._heal(session, [str(row[self._resource.key]) for row in rows])
+            if len(kept) < RETRIED:
+                return
+            after = kept[-1].record_key
+
+    def _readable(self, payloads: Iterable[str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        for kept in list_rejected(session, self._turn.portal_id, self._resource.name, limit=RETRIED):
+        for payload in payloads:
             with suppress(Rejected):
-                rows.append(self._resource.to_row(msgspec.Raw(kept.payload.encode()), self._turn.viewer))
-        self._upsert(session, rows)
-        self._heal(session, [str(row[self._resource.key]) for row in rows])
+                rows.append(self._resource.to_row(msgspec.Raw(payload.encode()), self._turn.viewer))
+        return rows
 
     def forget_unseen(self, session: Session, *, since: datetime) -> None:
         """Everything was read: a record kept before that and not rejected again has healed, or is gone."""
@@ -76,7 +94,7 @@ class Records:
     def _heal(self, session: Session, keys: Sequence[str]) -> None:
         """Forget the kept payloads of records that became rows: tried again, an old one would cover the newer row."""
         if self._any_kept is None:
-            self._any_kept = bool(list_rejected(session, self._turn.portal_id, self._resource.name, limit=1))
+            self._any_kept = bool(some_rejected(session, self._turn.portal_id, self._resource.name, limit=1))
         if keys and self._any_kept:
             remove_rejected(session, self._turn.portal_id, self._resource.name, keys)
 
