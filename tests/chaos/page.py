@@ -33,7 +33,6 @@ A cell is the outcome and the number of HTTP requests of the whole run, those to
 | incomplete | not everything could be read: nothing deleted, no cursor moved; the next run goes on |
 | failed | nobody answered, or the portal refused: the next run begins where this one began |
 | reconnect | `failed`, and a person must run `b24sync connect`: the refresh token is dead or lost |
-| unseen | the run is `ok` and lacks what two answers of a calendar left out: it has no count; the next run brings it |
 | - | the trouble cannot meet this resource |
 
 `guarded` is not among them: none of these makes records look deleted in bulk. "(throughout)" means that every answer of

@@ -87,7 +87,8 @@ def order(portal: Portal, trouble: Trouble | None, resource: str) -> None:
         if trouble.kind == "junk_field":
             options |= JUNK.get(resource, {})
         listed = resource in {"users", "tasks"} and not trouble.lasts
-        portal.faults.add(trouble.kind, times=times, after=int(listed), method=METHODS[resource], **options)
+        method = METHODS["calendar" if trouble.kind == "lost_instances" else resource]
+        portal.faults.add(trouble.kind, times=times, after=int(listed), method=method, **options)
 
 
 class Impatient:
