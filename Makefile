@@ -13,7 +13,7 @@ demo: $(STAMP) ## Watch an invented portal being mirrored (ARGS="--once" ends af
 	@$(BIN)/b24sync demo $(ARGS)
 
 ##@ Develop
-.PHONY: install check format test test-long chaos bench migrate revision clean
+.PHONY: install check format test test-long chaos schema bench migrate revision clean
 install: $(STAMP) ## Make the virtual environment and install everything into it
 
 $(STAMP): pyproject.toml constraints.txt
@@ -42,6 +42,9 @@ test-long: $(STAMP) ## The long tests, bounded to 15 minutes
 
 chaos: $(STAMP) ## Every fault against every resource, written to docs/chaos.md
 	WRITE_CHAOS=1 $(BIN)/pytest tests/chaos $(ARGS)
+
+schema: $(STAMP) ## docs/schema.md from the models
+	WRITE_SCHEMA=1 $(BIN)/pytest tests/architecture/test_schema_page.py $(ARGS)
 
 bench: $(STAMP) ## Figures: requests and memory (tests/benchmarks)
 	timeout 900 $(BIN)/python tests/benchmarks/run.py $(ARGS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.architecture.schema_page import VIEWS
 from worker.cli import program
 from worker.cli.program import COMMANDS
 from worker.config import Settings
@@ -133,6 +134,11 @@ def test_every_metric_is_documented_and_no_other():
     }
 
     assert written == METRICS
+
+
+@pytest.mark.parametrize("view", sorted(VIEWS))
+def test_a_view_is_in_the_readme(view: str):
+    assert f"`{view}`" in readme()
 
 
 def test_every_link_between_the_pages_leads_somewhere():

@@ -84,7 +84,7 @@ class CalendarOccurrence(Base):
     __tablename__ = "calendar_occurrences"
     __table_args__ = options(
         "Every instance of an event that overlaps the window",
-        Index(None, "portal_id", "starts_at"),
+        Index(None, "starts_at", "portal_id"),
     )
 
     portal_id: Mapped[int] = of_portal()
