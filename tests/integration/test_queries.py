@@ -106,7 +106,7 @@ def large(database: Database, portal_id: int) -> Database:
     if database.dialect == "mysql":
         pytest.skip("MariaDB has no index of the open tasks alone")
     task = {"portal_id": portal_id, "title": "t" * 40, "raw": "{}", **MIRROR}
-    event = {"portal_id": portal_id, "event_id": 1, "calendar_type": "user", "owner_id": 7, "raw": "{}", **MIRROR}
+    event = {"portal_id": portal_id, "calendar_type": "user", "owner_id": 7, "raw": "{}", **MIRROR}
     with database.write() as session:
         session.execute(
             insert(User), [{"portal_id": portal_id, "user_id": i, "raw": "{}", **MIRROR} for i in range(40)]
@@ -124,14 +124,14 @@ def large(database: Database, portal_id: int) -> Database:
                 for i in range(20_000)
             ],
         )
-        session.execute(insert(CalendarEvent).values(**event))
+        session.execute(insert(CalendarEvent), [{**event, "event_id": i} for i in range(2_000)])
         start = MONDAY - timedelta(days=30)
         session.execute(
             insert(CalendarOccurrence),
             [
                 {
                     "portal_id": portal_id,
-                    "event_id": 1,
+                    "event_id": i,
                     "starts_at": start + timedelta(hours=2.4 * i),
                     "ends_at": start + timedelta(hours=2.4 * i + 1),
                     "all_day": False,
@@ -139,7 +139,8 @@ def large(database: Database, portal_id: int) -> Database:
                 for i in range(2_000)
             ],
         )
-        session.execute(text("ANALYZE"))
+        if database.dialect == "postgresql":  # by itself in a while; a SQLite is analysed by nobody
+            session.execute(text("ANALYZE"))
     return database
 
 
