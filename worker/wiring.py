@@ -18,7 +18,7 @@ from worker.bitrix24.transport import Sender, Transport
 from worker.budget import Unlimited
 from worker.clock import SystemClock
 from worker.config import Settings, tick_period
-from worker.connect import Connector
+from worker.connect import Connector, Registrar
 from worker.errors import B24SyncError, NeedsReauth, UsageError
 from worker.storage import leases, logins, migrate, portals, rejected, runs
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
@@ -94,13 +94,18 @@ class Wiring:
     def connector(self) -> Connector:
         return Connector(
             database=self.ready_database,
-            token_store=self.token_store,
+            registrar=Registrar(
+                database=self.ready_database,
+                token_store=self.token_store,
+                client_for=self._first_client,
+                clock=self.clock,
+            ),
             token_server=self.token_server,
-            client_for=self._first_client,
             clock=self.clock,
             client_id=self.settings.client_id,
             redirect_uri=self.settings.redirect_uri,
             scope=self.settings.scope,
+            oauth_url=self.settings.oauth_url,
         )
 
     @cached_property

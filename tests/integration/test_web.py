@@ -16,7 +16,8 @@ from tests.integration.stage import SMALL, Stage, browse, free_port
 from worker.emulator import Emulator
 from worker.storage.connections import register_account
 from worker.storage.rejected import put_rejected
-from worker.web.app import HEADERS, create_app
+from worker.web.app import create_app
+from worker.web.guard import HEADERS
 from worker.web.server import WebServer
 from worker.wiring import Wiring
 
@@ -93,12 +94,14 @@ def test_the_page_shows_portals_and_escapes_what_they_are_called(client: FlaskCl
 
     page = client.get("/").text
     assert "&lt;b&gt;acme" in page
-    assert "The account of user 7 (oauth): needs_reauth" in page
-    assert "1 records could not become rows" in page
-    assert "<script" not in page
+    assert "does not take the authorization of user 7 any more" in page
+    assert "must be authorized again" in page
+    assert "Records that could not become rows" in page
+    assert "<strong>Tasks 1</strong>" in page
+    assert page.count("<script") == 1
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/oauth/callback", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/connect", "/healthz", "/metrics", "/oauth/callback", "/nowhere"])
 def test_every_answer_forbids_what_it_does_not_need(client: FlaskClient, path: str):
     headers = client.get(path).headers
 
@@ -107,9 +110,7 @@ def test_every_answer_forbids_what_it_does_not_need(client: FlaskClient, path: s
     assert "unsafe" not in headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize(
-    ("path", "status"), [("/nowhere", 404), ("/connect", 404), ("/install", 404), ("/events", 404)]
-)
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/static/", 404), ("/static/../app.py", 404)])
 def test_there_is_nothing_else(client: FlaskClient, path: str, status: int):
     assert client.get(path).status_code == status
 

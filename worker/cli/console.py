@@ -16,6 +16,7 @@ from worker.errors import UsageError
 from worker.storage import portals
 from worker.storage.models import Account, Portal
 from worker.wiring import Wiring
+from worker.wording import span
 
 WIDE = 160
 """Columns of a table that goes into a pipe: nothing is wrapped for whoever reads it with grep."""
@@ -105,14 +106,6 @@ def ahead(moment: datetime | None, now: datetime) -> str:
         return "now"
     left = (moment - now).total_seconds()
     return "now" if left <= 0 else f"in {span(left)}"
-
-
-def span(seconds: float) -> str:
-    """A length of time as a person says it: one unit is enough."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def amount(count: int, noun: str) -> str:

@@ -27,6 +27,7 @@ from worker.cli.demo_view import Glance, frame, glance, queries
 from worker.config import Settings
 from worker.emulator import Emulator, Life, Portal, PortalSpec
 from worker.errors import B24SyncError
+from worker.storage import portals
 from worker.wiring import Wiring
 
 FOLDER = Path("demo-data")
@@ -42,13 +43,15 @@ ACTS_ONCE = 12
 @click.command()
 @click.option("--tasks", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="How many tasks.")
 @click.option("--once", is_flag=True, help="End after the first mirror and one incremental round.")
-def demo(*, tasks: int, once: bool) -> None:
+@click.option("--by-hand", is_flag=True, help="Leave the connecting to you, in your browser.")
+def demo(*, tasks: int, once: bool, by_hand: bool) -> None:
     r"""Watch an invented portal being mirrored and kept fresh.
 
     \b
     Examples:
       b24sync demo
       b24sync demo --tasks 5000 --once
+      b24sync demo --by-hand
     """
     console = Console(stderr=True)
     with Emulator() as emulator:
@@ -57,7 +60,13 @@ def demo(*, tasks: int, once: bool) -> None:
         stage = _set_up(emulator, portal)
         console.print(f"An invented Bitrix24 portal with {tasks} tasks answers on [bold]{portal.url}[/]")
         with _daemon(stage) as daemon:
-            _connect(console, stage, portal, daemon)
+            host, port = stage.settings.web_listen
+            _wait_for(f"http://{host}:{port}/healthz", stage, daemon)
+            if by_hand:
+                _let_connect(console, stage, portal, daemon)
+            else:
+                _connect(console, stage, portal)
+            console.print(f"The state of the mirror: [bold]http://{host}:{port}/[/]\n")
             show = Show(stage, portal, Life(portal, seed=7), daemon)
             if once:
                 show.once(console)
@@ -125,10 +134,23 @@ def _daemon(stage: Stage) -> Iterator[subprocess.Popen[bytes]]:
             stage.wiring.close()
 
 
-def _connect(console: Console, stage: Stage, portal: Portal, daemon: subprocess.Popen[bytes]) -> None:
-    """The code flow as a person goes through it: the portal's page, "allow", and back to the daemon's callback."""
+def _let_connect(console: Console, stage: Stage, portal: Portal, daemon: subprocess.Popen[bytes]) -> None:
+    """Wait until the person has connected the portal in a browser."""
     host, port = stage.settings.web_listen
-    _wait_for(f"http://{host}:{port}/healthz", stage, daemon)
+    console.print(f"Open [bold]http://{host}:{port}/connect?portal={portal.domain}[/] and go on.", soft_wrap=True)
+    console.print("It allows the application by itself: you are signed in there as its administrator. Ctrl-C gives up.")
+    with console.status("Waiting for you …"):
+        while daemon.poll() is None:
+            with stage.wiring.ready_database.read() as session:
+                if portals.find_portal(session, portal.member_id) is not None:
+                    console.print("Connected. The daemon reads everything now.")
+                    return
+            time.sleep(0.5)
+    raise _trouble(stage, "the daemon ended")
+
+
+def _connect(console: Console, stage: Stage, portal: Portal) -> None:
+    """The code flow as a person goes through it: the portal's page, "allow", and back to the daemon's callback."""
     address, state = stage.wiring.connector.begin(portal.domain)
     console.print(f"Connecting it as its administrator would: {address.split('?')[0]} … allow … back to the daemon")
     with urlopen(address, timeout=30) as page:  # noqa: S310 - the emulator's own address
@@ -136,7 +158,7 @@ def _connect(console: Console, stage: Stage, portal: Portal, daemon: subprocess.
     login = stage.wiring.connector.outcome(state)
     if login is None or login.outcome != "connected":
         raise B24SyncError(f"the demo's portal could not be connected: {login.error if login else 'no login'}")
-    console.print("Connected. The daemon reads everything now.\n")
+    console.print("Connected. The daemon reads everything now.")
 
 
 def _wait_for(url: str, stage: Stage, daemon: subprocess.Popen[bytes]) -> None:

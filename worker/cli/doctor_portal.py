@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from worker.bitrix24.calls import Answer, Answers, Call
-from worker.cli.console import App, now, span
+from worker.cli.console import App, now
 from worker.cli.findings import Finding, Verdict
 from worker.connect import missing_scopes
 from worker.errors import PortalError, TransientError
@@ -16,6 +16,7 @@ from worker.storage.cursors import Cursor
 from worker.storage.models import Account, Portal
 from worker.storage.tokens import TokenDates
 from worker.wiring import MAX_ATTEMPTS_OF_PEOPLE
+from worker.wording import span
 
 CLOCK_SKEW = timedelta(minutes=2)
 """More than that and dates in the logs of the two sides cannot be compared any more."""

@@ -11,9 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.console import App, ago, ahead, coloured, now, pass_app, plain, span, stdout
+from worker.cli.console import App, ago, ahead, coloured, now, pass_app, plain, stdout
 from worker.overview import AccountState, Overview, PortalState, look
 from worker.storage.session import Database
+from worker.wording import span
 
 EVENTS = {
     "confirm": "yes, each confirmed once the mirror has it",

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from worker.breaker import BreakerState
 from worker.overview import REFRESH_LIFE, count_all_rows
 from worker.resources import RESOURCES
 from worker.storage import portals
@@ -44,6 +45,9 @@ METRICS: Mapping[str, Definition] = {
         "gauge", ("portal", "domain", "status", "events"), "1 for each portal, with its state"
     ),
     "b24sync_accounts": Definition("gauge", ("portal", "status"), "Accounts in each state"),
+    "b24sync_circuit_state": Definition(
+        "gauge", ("portal",), "Circuit breaker: 0 closed (it answers), 1 half open (asked again next), 2 open"
+    ),
     "b24sync_fresh_seconds": Definition("gauge", PR, "Seconds since the last run that was whole; +Inf: never"),
     "b24sync_rows": Definition("gauge", PR, "Rows of the mirror, without those marked as deleted"),
     "b24sync_rejected_records": Definition("gauge", PR, "Records that could not become rows, and wait"),
@@ -84,6 +88,9 @@ SUMS = {
 }
 """Counters that are one column of the sums."""
 
+CIRCUIT = (BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN)
+"""In the order of their numbers."""
+
 WRITTEN = ("inserted", "updated", "deleted", "revived")
 
 
@@ -116,6 +123,10 @@ def read(session: Session, now: datetime) -> dict[str, list[Sample]]:
     return {
         "b24sync_portal_info": [
             ((portal.member_id, portal.domain, portal.status, portal.events_mode or "unknown"), 1.0)
+            for portal in known.values()
+        ],
+        "b24sync_circuit_state": [
+            ((portal.member_id,), float(CIRCUIT.index(portals.breaker_of(portal).state(now))))
             for portal in known.values()
         ],
         "b24sync_accounts": _accounts(session, names),
