@@ -13,7 +13,7 @@ demo: $(STAMP) ## Watch an invented portal being mirrored (ARGS="--once" ends af
 	@$(BIN)/b24sync demo $(ARGS)
 
 ##@ Develop
-.PHONY: install check format test test-long chaos schema bench migrate revision clean
+.PHONY: install check format test test-long chaos judges schema bench migrate revision clean
 install: $(STAMP) ## Make the virtual environment and install everything into it
 
 $(STAMP): pyproject.toml constraints.txt
@@ -46,6 +46,12 @@ chaos: $(STAMP) ## Every fault against every resource, written to docs/chaos.md
 schema: $(STAMP) ## docs/schema.md from the models
 	WRITE_SCHEMA=1 $(BIN)/pytest tests/architecture/test_schema_page.py $(ARGS)
 
+judges: ## Other people's clients read the emulated portal; needs the package index once
+	@test -x .judges/bin/python || $(PYTHON) -m venv .judges
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .judges/bin/python -m pip install --quiet --requirement tests/judges/requirements.txt
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .judges/bin/python -m pip install --quiet --no-deps --editable .
+	.judges/bin/python -m tests.judges
+
 bench: $(STAMP) ## Figures: requests and memory (tests/benchmarks)
 	timeout 900 $(BIN)/python tests/benchmarks/run.py $(ARGS)
 
@@ -56,7 +62,7 @@ revision: $(STAMP) ## New migration from the models: make revision MESSAGE="what
 	$(BIN)/alembic revision --autogenerate -m "$(MESSAGE)"
 
 clean: ## Remove what the tools made (not your data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov dist build demo-data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov .judges dist build demo-data
 
 ##@ Help
 .PHONY: help

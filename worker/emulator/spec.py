@@ -38,6 +38,9 @@ class PortalSpec:
     offline_events: bool = True
     """Whether the portal knows event.* at all."""
     offline_extended: bool = True
+    message_ids: Literal["hash", "number"] = "hash"
+    """MESSAGE_ID of offline events: a hash of the event unless it names one (the vendor's PHP), or a number as the
+    pages show it (event-offline-get.md) and the vendor's SDK reads it."""
     planner_texts: bool = False
     """The planner answers ids as texts."""
 

@@ -95,14 +95,18 @@ def _printed(call: Call, row: Queued, *, state: bool = False) -> Map:
         "EVENT_NAME": row.event,
         "EVENT_DATA": row.data,
         "EVENT_ADDITIONAL": {"user_id": str(row.user_id)},
-        "MESSAGE_ID": row.message_id,
+        "MESSAGE_ID": _message_id(call, row),
     }
     if state:
         out |= {"PROCESS_ID": row.process_id, "ERROR": str(row.error)}
     return out
 
 
-def _matching(rows: list[Queued], wanted: Map) -> list[Queued]:
+def _message_id(call: Call, row: Queued) -> str:
+    return str(row.row_id) if call.portal.spec.message_ids == "number" else row.message_id
+
+
+def _matching(call: Call, rows: list[Queued], wanted: Map) -> list[Queued]:
     """Filters by name and id are enough here; the prefix `=` changes nothing."""
     for key, value in wanted.items():
         values = {php.to_text(item) for item in php.as_items(value)}
@@ -110,7 +114,7 @@ def _matching(rows: list[Queued], wanted: Map) -> list[Queued]:
         if name == "EVENT_NAME":
             rows = [row for row in rows if row.event in values]
         elif name == "MESSAGE_ID":
-            rows = [row for row in rows if row.message_id in values]
+            rows = [row for row in rows if _message_id(call, row) in values]
         elif name == "ID":
             rows = [row for row in rows if str(row.row_id) in values]
         elif name == ">ID":
@@ -126,7 +130,7 @@ def _matching(rows: list[Queued], wanted: Map) -> list[Queued]:
 
 def offline_get(call: Call) -> Json:
     """`clear=1`, the default, hands rows out and forgets them; `clear=0` marks them with a process."""
-    rows = _matching(_queue_of(call), php.as_map(call.params.get("filter")))
+    rows = _matching(call, _queue_of(call), php.as_map(call.params.get("filter")))
     keeps = "clear" in call.params and not php.truthy(call.params.get("clear"))
     if keeps and not call.portal.spec.offline_extended:
         raise RestError("WRONG_LICENSE", "Extended offline events handling is not available on this plan")
@@ -151,7 +155,7 @@ def _chosen(call: Call) -> list[Queued]:
         raise argument("PROCESS_ID")
     rows = [row for row in _queue_of(call) if row.process_id == process_id]
     if messages := {php.to_text(item) for item in php.as_items(call.params.get("message_id"))}:
-        return [row for row in rows if row.message_id in messages]
+        return [row for row in rows if _message_id(call, row) in messages]
     if ids := {php.to_int(item) for item in php.as_items(call.params.get("id"))}:
         return [row for row in rows if row.row_id in ids]
     return rows
@@ -170,7 +174,7 @@ def offline_error(call: Call) -> Json:
 
 
 def offline_list(call: Call) -> Json:
-    rows = _matching(_queue_of(call), php.as_map(call.params.get("filter")))
+    rows = _matching(call, _queue_of(call), php.as_map(call.params.get("filter")))
     rows = sorted(rows, key=lambda row: row.row_id)
     begin = max(0, php.to_int(call.params.get("start"))) // 50 * 50
     call.total = len(rows)

@@ -28,6 +28,9 @@ class TokenServer:
     methods: set[str] = field(default_factory=lambda: {"GET", "POST"})
     killed: Literal["expired_token", "invalid_token", "works"] = "expired_token"
     """How a portal answers to the access token of a killed pair."""
+    exchange_tells: Literal["page", "user"] = "page"
+    """What an answer to a code holds: what its page shows (settings/oauth/index.md), or also `expires` and `user_id`,
+    without which the vendor's own SDK (b24pysdk 1.3.2) takes no answer."""
     faults: Faults = field(default_factory=lambda: Faults(TOKEN_KINDS))
     log: list[Grant] = field(default_factory=list)
     host: str = ""
@@ -105,7 +108,7 @@ class TokenServer:
             "server_endpoint": f"http://{self.host}/rest/",
             "status": "L",
         }
-        if not first:
+        if not first or self.exchange_tells == "user":
             body["expires"] = int(pair.expires.timestamp())
             body["user_id"] = pair.user_id
         if with_refresh:
