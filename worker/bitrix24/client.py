@@ -118,13 +118,15 @@ class Client:
 
         A call whose method is closed for now is not sent, nor what refers to it: their outcome is MethodClosed.
         """
-        pack(calls, halt=halt)  # a wrong batch is wrong whatever is open
+        packed = pack(calls, halt=halt)  # a wrong batch is wrong whatever is open
         outcomes = self._shut(calls)
         sent = [call for call in calls if call.key not in outcomes]
         if not sent:
             return Answers(outcomes, Time())
         trip = _Trip()
-        answers = self._batch(sent, halt=halt, trip=trip)
+        if outcomes:
+            packed = pack(sent, halt=halt)
+        answers = self._batch(sent, packed, trip)
         again = [key for key, outcome in answers.outcomes.items() if isinstance(outcome, TokenRejected)]
         outcomes.update(answers.outcomes)
         if again:
@@ -156,17 +158,19 @@ class Client:
 
     def _shut(self, calls: Sequence[Call]) -> dict[str, Outcome]:
         closed = self._throttle.closed({call.method for call in calls})
+        if not closed:
+            return {}
         outcomes: dict[str, Outcome] = {call.key: closed[call.method] for call in calls if call.method in closed}
         for key in dependents(calls, outcomes) - outcomes.keys():
             outcomes[key] = next(iter(closed.values()))
         return outcomes
 
-    def _batch(self, calls: Sequence[Call], *, halt: bool, trip: _Trip) -> Answers:
+    def _batch(self, calls: Sequence[Call], packed: Mapping[str, Any], trip: _Trip) -> Answers:
         def read(answer: Answer) -> Answers:
             return Answers(unpack(answer, calls, portal=self.portal), answer.time)
 
         self.stats.calls += len(calls)
-        answers = self._ask("batch", pack(calls, halt=halt), read, trip)
+        answers = self._ask("batch", packed, read, trip)
         self._throttle.after(answers.outcomes.values())
         return answers
 
@@ -179,7 +183,8 @@ class Client:
             raise _second(calls, keys)
         trip = _Trip(version=trip.version, rejected=True, renew=True)
         together = related(calls, keys)
-        answers = self._batch([call for call in calls if call.key in together], halt=halt, trip=trip)
+        repeated = [call for call in calls if call.key in together]
+        answers = self._batch(repeated, pack(repeated, halt=halt), trip)
         for outcome in answers.outcomes.values():
             if isinstance(outcome, TokenRejected):
                 raise outcome

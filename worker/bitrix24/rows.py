@@ -1,5 +1,6 @@
 """One page of a list method: its rows, each with its ID read and the rest left as the portal sent it. Pure."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -106,6 +107,11 @@ def read_page(answer: Answer, spec: ListMethod) -> Page:
 
 
 def _rows(answer: Answer, path: tuple[str, ...]) -> list[msgspec.Raw]:
+    if len(path) == 1:
+        try:
+            return list(_wrapped(path[0]).decode(answer.result).rows)
+        except msgspec.MsgspecError:
+            pass  # whatever it is instead, the slow way knows or says it
     raw = answer.result
     try:
         for part in path:
@@ -123,12 +129,22 @@ def _rows(answer: Answer, path: tuple[str, ...]) -> list[msgspec.Raw]:
 
 
 @lru_cache(maxsize=64)
+def _wrapped(name: str) -> "msgspec.json.Decoder[Any]":
+    """Takes a page apart in one look: `{"tasks": [...]}`."""
+    kind = msgspec.defstruct("_Wrapped", [("rows", list[msgspec.Raw], msgspec.field(name=name))], frozen=True)
+    return msgspec.json.Decoder(kind)
+
+
+@lru_cache(maxsize=64)
 def _id_reader(name: str) -> Callable[[msgspec.Raw], int | None]:
-    """Reads one field and skips the others without building them: a third of the time (measured)."""
+    """Reads one field and skips the others without building them; where it comes first, without looking at them."""
+    first = re.compile(rb'\{"%b":"?([1-9][0-9]{0,17})"?[,}]' % re.escape(name.encode())).match
     row = msgspec.defstruct("_Row", [("id", Any, msgspec.field(name=name, default=None))], frozen=True)
     decoder = msgspec.json.Decoder(row)
 
     def read(raw: msgspec.Raw) -> int | None:
+        if found := first(raw):
+            return int(found[1])
         try:
             value = as_int(decoder.decode(raw).id)  # type: ignore[attr-defined]  # made above
         except (msgspec.MsgspecError, RecursionError):

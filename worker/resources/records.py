@@ -6,6 +6,7 @@ slow way: the standard library's parser, and the converters of `fields`, chosen 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,6 +66,11 @@ class Reader(Generic[S]):
         self._kind = kind
         self._decode = msgspec.json.Decoder(kind, strict=False).decode
         self._typed_custom = frozenset(typed_custom)
+        typed = b"|".join(re.escape(name.encode()) for name in sorted(self._typed_custom)) or b"-"
+        # A key, or what looks like one: of a field that has no place in the Struct, and holds something.
+        self._custom_value = re.compile(
+            rb'"(?=[uU][fF])(?!(?:%b)")[^"]*"(?!:(?:null|false|""|\[\]|\{\})[,}])' % typed
+        ).search
         self._ordinary = set(self._typed_custom)  # names met so far that are no custom fields: most of every record
 
     def read(self, raw: Raw) -> S:
@@ -85,10 +91,10 @@ class Reader(Generic[S]):
             raise Rejected(f"{self._kind.__struct_encode_fields__[0]}: missing") from error
 
     def custom(self, raw: Raw) -> dict[str, Any]:
-        """The custom fields (UF_... or uf...) that the Struct does not have."""
-        text = bytes(raw)
-        if b'"uf' not in text and b'"UF' not in text:
+        """The custom fields (UF_..., uf...) that the Struct does not have; some that hold nothing may be missing."""
+        if not self._custom_value(raw):
             return {}
+        text = bytes(raw)
         try:
             record: dict[str, Raw] = _RAW_FIELDS(text)
             return {name: msgspec.json.decode(record[name]) for name in self._custom_names(record)}

@@ -86,8 +86,8 @@ def to_row(raw: Raw | bytes, viewer: Viewer) -> dict[str, Any]:
         "started_at": instant(task.date_start, "dateStart"),
         "time_estimate_seconds": task.time_estimate,
         "time_spent_seconds": task.time_spent_in_logs,
-        "accomplices": json_list(sorted(task.accomplices or ())),
-        "auditors": json_list(sorted(task.auditors or ())),
+        "accomplices": json_list(sorted(task.accomplices)) if task.accomplices else "[]",
+        "auditors": json_list(sorted(task.auditors)) if task.auditors else "[]",
         "tags": json_list(_titles(task.tags)),
         "crm_links": json_list(_links(task.uf_crm_task)),
     }

@@ -21,6 +21,7 @@ from worker.resources.fields import shown
 
 _DAY = timedelta(days=1)
 _CACHED_DAYS = 20_000  # 54 years of days; a bound, not a size that is reached
+_DAY_DIGITS = 10
 _SECONDS = 19  # the length of 2026-11-23T12:00:00
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RUN = timedelta(hours=2)  # longer than any run: one that passes a clock change meets both offsets
@@ -45,22 +46,18 @@ class WallClock:
 
     def utc(self, wall: datetime) -> datetime:
         """The instant at which this clock showed `wall` (naive). Raises OverflowError outside the years 1 to 9999."""
-        return self._shifted(wall.replace(tzinfo=UTC))
-
-    def read(self, digits: str) -> datetime:
-        """The same for digits like `2026-11-23T12:00:00`. Raises ValueError when they are none."""
-        return self._shifted(datetime.fromisoformat(digits + "+00:00"))
-
-    def _shifted(self, wall: datetime) -> datetime:
-        """The instant of a wall clock that is labelled UTC: a subtraction then keeps the label."""
-        ordinal = wall.toordinal()
-        try:
-            offset = self._days[ordinal]
-        except KeyError:
-            offset = self._learn(ordinal)
+        offset = self.offset_on(wall)
         if offset is None:
             return wall.replace(tzinfo=self.zone).astimezone(UTC)
-        return wall - offset
+        return wall.replace(tzinfo=UTC) - offset  # a subtraction keeps the label
+
+    def offset_on(self, wall: datetime) -> timedelta | None:
+        """The offset of that whole day, None where it changes."""
+        ordinal = wall.toordinal()
+        try:
+            return self._days[ordinal]
+        except KeyError:
+            return self._learn(ordinal)
 
     def _learn(self, ordinal: int) -> timedelta | None:
         midnight = datetime.fromordinal(ordinal).replace(tzinfo=self.zone)
@@ -111,17 +108,31 @@ class TaskClock:
         self._bare = wall_clock(zone or portal_now.tzinfo or UTC)
         self._offsets = _offsets(zone, portal_now) if zone else set()
         self._suffixes = {_suffix(offset) for offset in self._offsets}
+        self._days: dict[str, timedelta] = {}  # by the digits of a day: quicker to look up than to compute
 
     def instant(self, text: str | None, name: str) -> datetime | None:
         """The instant in UTC, None where there is none. Raises Rejected when the text is no date."""
         if not text:
             return None
         try:
-            if self._clock and text[_SECONDS:] in self._suffixes:
-                return self._clock.read(text[:_SECONDS])
-            return self._odd(text)
+            if text[_SECONDS:] not in self._suffixes:
+                return self._odd(text)
+            wall = datetime.fromisoformat(text[:_SECONDS] + "+00:00")
+            offset = self._days.get(text[:_DAY_DIGITS])
+            return wall - offset if offset is not None else self._unusual(text, wall)
         except (ValueError, OverflowError) as error:
             raise Rejected(f"{name}: {shown(text)} is no date") from error
+
+    def _unusual(self, text: str, wall: datetime) -> datetime:
+        """A day that is new here, or one on which the clocks change."""
+        clock = self._clock or self._bare
+        offset = clock.offset_on(wall)
+        if offset is None:
+            return clock.utc(wall.replace(tzinfo=None))
+        if len(self._days) >= _CACHED_DAYS:
+            self._days.clear()
+        self._days[text[:_DAY_DIGITS]] = offset
+        return wall - offset
 
     def _odd(self, text: str) -> datetime:
         """A foreign suffix, another spelling (`Z`, `+0200`), or none at all."""

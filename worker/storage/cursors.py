@@ -69,4 +69,5 @@ def update_cursor(session: Session, portal_id: int, resource: str, **changes: An
 def save_cursor(session: Session, cursor: Cursor) -> None:
     """Store the cursor, whole; in the transaction of the rows it covers."""
     values: dict[str, Any] = {name: getattr(cursor, name) for name in NAMES}
-    session.execute(insert_or_update(session, SyncCursor.__table__, NAMES), [values])
+    dialect = session.get_bind().dialect.name
+    session.execute(insert_or_update(dialect, SyncCursor.__table__, NAMES), [values])

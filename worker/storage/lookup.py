@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Table, and_, select
 from sqlalchemy.orm import Session
 
+_SPREAD = 8  # a range is read where at least every eighth number in it is wanted
 CHUNK = 500  # values in one IN list; SQLite's older builds take 999 parameters in all
 
 
@@ -13,14 +14,31 @@ def stored_rows(
     session: Session, table: Table, portal_id: int, keys: Iterable[int], columns: Sequence[Column[Any]]
 ) -> dict[int, dict[str, Any]]:
     """The columns of those of the keys that have a row, marked as deleted or not."""
-    key = own_key(table)
     names = [column.name for column in columns]
-    found: dict[int, dict[str, Any]] = {}
-    for some in chunks(sorted(set(keys))):
-        statement = select(key, *columns).where(table.c.portal_id == portal_id, among(key, some))
-        for own_id, *values in session.execute(statement):
-            found[own_id] = dict(zip(names, values, strict=True))
-    return found
+    found = lookup(session, table, portal_id, keys, columns)
+    return {own_id: dict(zip(names, values, strict=True)) for own_id, *values in found}
+
+
+def lookup(
+    session: Session, table: Table, portal_id: int, keys: Iterable[int], columns: Sequence[Column[Any]]
+) -> Iterator[Sequence[Any]]:
+    """Key and columns of those of the keys that have a row.
+
+    Keys that lie close together are read as a range, which is one statement of three values instead of lists of
+    hundreds: a page of a listing is such a range.
+    """
+    key = own_key(table)
+    wanted = sorted(set(keys))
+    for some in [wanted] if _close(wanted) else chunks(wanted):
+        close = _close(some)
+        where = key.between(some[0], some[-1]) if close else among(key, some)
+        rows = session.execute(select(key, *columns).where(table.c.portal_id == portal_id, where))
+        chosen = frozenset(some) if close else ()
+        yield from (row for row in rows if not close or row[0] in chosen)
+
+
+def _close(keys: Sequence[int]) -> bool:
+    return bool(keys) and keys[-1] - keys[0] < _SPREAD * len(keys)
 
 
 def own_key(table: Table) -> Column[Any]:

@@ -29,11 +29,9 @@ def changed_rows(result: Result[Any]) -> int:
     return result.rowcount
 
 
-def insert_or_update(session: Session, table: Table, columns: Sequence[str]) -> Insert:
+def insert_or_update(dialect: str, table: Table, columns: Sequence[str]) -> Insert:
     """The dialect's upsert of `columns`, for executemany."""
-    keys = {column.name for column in table.primary_key}
-    names = [name for name in columns if name not in keys | KEPT]
-    dialect = session.get_bind().dialect.name
+    names = changing(table, columns)
     if dialect == "mysql":
         row = mysql.insert(table)
         return row.on_duplicate_key_update({name: row.inserted[name] for name in names})
@@ -41,6 +39,12 @@ def insert_or_update(session: Session, table: Table, columns: Sequence[str]) -> 
     return insert.on_conflict_do_update(
         index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in names}
     )
+
+
+def changing(table: Table, columns: Sequence[str]) -> list[str]:
+    """Those of `columns` that an update of an existing row sets."""
+    keys = {column.name for column in table.primary_key}
+    return [name for name in columns if name not in keys | KEPT]
 
 
 def insert_if_missing(session: Session, table: Table, values: Mapping[str, Any]) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, Table, and_, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from worker.storage.lookup import among, chunks, own_key, stored_rows
-from worker.storage.statements import change, insert_or_update
+from worker.storage.bulk import write_rows
+from worker.storage.lookup import among, chunks, lookup, own_key
+from worker.storage.statements import change
 
 Row = Mapping[str, Any]
 
@@ -65,7 +66,7 @@ def upsert(session: Session, table: Table, rows: Sequence[Row], *, portal_id: in
     by_key = {row[key.name]: row for row in rows}
     stored = _stored(session, table, portal_id, by_key)
     inserted = updated = revived = 0
-    write: list[dict[str, Any]] = []
+    write: list[Row] = []
     for own_id in sorted(by_key):  # one order for all writers: no deadlocks
         row = by_key[own_id]
         was = stored.get(own_id)
@@ -77,9 +78,9 @@ def upsert(session: Session, table: Table, rows: Sequence[Row], *, portal_id: in
             updated += 1
         else:
             continue
-        own = {"portal_id": portal_id, "first_seen_at": now, "updated_at": now, "deleted_at": None}
-        write.append({**row, **own})
-    _write(session, table, write)
+        write.append(row)
+    own = {"portal_id": portal_id, "first_seen_at": now, "updated_at": now, "deleted_at": None}
+    _write(session, table, write, own)
     return Counts(inserted, updated, len(by_key) - len(write), revived)
 
 
@@ -116,8 +117,8 @@ def replace_set(
     gone = [key for key in stored if key not in wanted]
     # Deleted first: where the portal moved an instance, its new row may meet a unique key of the old one.
     _delete(session, table, gone)
-    _write(session, table, [{**row, **(stamp or {})} for row in new])
-    _write(session, table, [{**row, **(stamp or {})} for row in changed])
+    _write(session, table, new, stamp or {})
+    _write(session, table, changed, stamp or {})
     return SetCounts(len(new), len(changed), len(gone))
 
 
@@ -163,20 +164,17 @@ def _stored(
     session: Session, table: Table, portal_id: int, keys: Iterable[int]
 ) -> dict[int, tuple[str, datetime | None]]:
     """Hash and deletion of those of the keys that have a row."""
-    rows = stored_rows(session, table, portal_id, keys, (table.c.content_hash, table.c.deleted_at))
-    return {own_id: (row["content_hash"], row["deleted_at"]) for own_id, row in rows.items()}
+    columns = (table.c.content_hash, table.c.deleted_at)
+    return {own_id: (text, gone) for own_id, text, gone in lookup(session, table, portal_id, keys, columns)}
 
 
-def _write(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+def _write(session: Session, table: Table, rows: Sequence[Row], shared: Row) -> None:
     """Insert or update, one statement for all rows of one shape."""
-    shapes: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
+    shapes: dict[frozenset[str], list[Row]] = defaultdict(list)
     for row in rows:
         shapes[frozenset(row)].append(row)
-    for shape, alike in shapes.items():
-        columns = [column.name for column in table.columns if column.name in shape]
-        if len(columns) != len(shape):
-            raise ValueError(f"{table.name} has no column {', '.join(sorted(shape - set(columns)))}")
-        session.execute(insert_or_update(session, table, columns), alike)
+    for alike in shapes.values():
+        write_rows(session, table, alike, shared=shared)
 
 
 def _delete(session: Session, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:

@@ -110,8 +110,11 @@ def test_the_offsets_kept_per_day_change_no_reading(name: str, shown: datetime):
     zone = ZoneInfo(name)
     clock = times.wall_clock(zone)
     assert clock.utc(shown) == shown.replace(tzinfo=zone).astimezone(UTC)
-    if not shown.microsecond:
-        assert clock.read(shown.isoformat()) == clock.utc(shown)
+    now = datetime(2026, 1, 15, 12, tzinfo=UTC).astimezone(zone)
+    reader = TaskClock(zone, now)
+    for moment in (shown, shown.replace(hour=3, minute=59), shown):
+        printed = moment.isoformat(timespec="seconds") + now.isoformat()[-6:]
+        assert reader.instant(printed, "deadline") == clock.utc(moment.replace(microsecond=0))
 
 
 def test_the_kept_offsets_are_bounded(monkeypatch: pytest.MonkeyPatch):
