@@ -1,73 +1,169 @@
-"""`make bench`: requests and memory of a mirror made from nothing, and of the round after it.
+"""`make bench`: what a first mirror costs beside two peers' scripts that do the same work, in one run.
 
-Nothing here is timed against a clock on the wall; requests, rows and peak memory are what was promised.
+Wall time and CPU of a machine mean nothing elsewhere, so what is promised are ratios within this run, requests, and
+memory. `--full` adds the million; `--write` puts the tables into docs/benchmarks.md.
 """
 
-import json
-import os
-import subprocess
+import argparse
+import platform
 import sys
-import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-HERE = Path(__file__).parent
+import harness
+from harness import Mirrored, ours, peer
 
-CASES = (
-    ("1,000 tasks, 200 events, 20 users", {"tasks": 1000, "events": 200, "users": 20}),
-    ("10,000 tasks, 200 events, 20 users", {"tasks": 10_000, "events": 200, "users": 20}),
-    ("100,000 tasks, 200 events, 20 users", {"tasks": 100_000, "events": 200, "users": 20, "limits": False}),
-)
+LIMITED = {"page_ms": 20.0, "bucket": 50.0}
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
-
-def measure(spec: dict[str, Any]) -> dict[str, Any]:
-    """Figures of two syncs and a sweep of a portal like `spec`; portal and mirror are processes of their own."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(
-            [sys.executable, HERE / "portal.py", json.dumps(spec)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as portal,
-    ):
-        assert portal.stdout is not None
-        assert portal.stdin is not None
-        how = json.loads(portal.stdout.readline())
-        mirror = subprocess.run(
-            [sys.executable, HERE / "mirror.py"],
-            input=json.dumps(how["tokens"]),
-            env={**os.environ, **how["settings"]},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        portal.stdin.close()
-        if mirror.returncode:
-            raise SystemExit(mirror.stderr)
-        return json.loads(mirror.stdout)
+Case = tuple[str, Callable[[], Mirrored]]
 
 
 def main() -> None:
-    line = "{:<36} {:>9} {:>9} {:>8} {:>8} {:>8} {:>10}"
-    print(line.format("portal", "requests", "rows", "again", "written", "sweep", "memory MB"))
-    for name, spec in CASES:
-        figures = measure(spec)
-        first, second, sweep = figures["rounds"]
-        print(
-            line.format(
-                name,
-                sum(report["http_requests"] for report in first),
-                sum(report["inserted"] for report in first),
-                sum(report["http_requests"] for report in second),
-                sum(report[kind] for report in second for kind in ("inserted", "updated", "deleted", "revived")),
-                sum(report["http_requests"] for report in sweep),
-                f"{figures['memory_growth_mb']:.1f}",
-            )
-        )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="also a million tasks")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name}")
+    parser.add_argument("--only", default="", help="only tables whose title holds this")
+    chosen = parser.parse_args()
+    parts: list[str] = []
+    for title, make in TABLES.items():
+        if chosen.only in title and (chosen.full or "1,000,000" not in title):
+            parts.append(f"## {title}\n\n{make()}\n")
+            print(parts[-1], flush=True)
+    if chosen.write:
+        PAGE.write_text("\n".join([HEAD.format(machine=machine()), *parts]))
 
+
+def table(cases: list[Case], against: str = "") -> str:
+    """Run the cases in their order. The ratios are ours to the case named `against`, or to each peer."""
+    done = [(name, run()) for name, run in cases]
+    empty = {} if not against else dict(done)
+    lines = [
+        "| | requests | batches | counts | refused | CPU s | wall s | peak MB | rows | CPU of ours | wall of ours |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    first = done[0][1]
+    for name, one in done:
+        asked, spent = one.asked, one.spent
+        mine = empty.get(against, first)
+        cells = [asked["requests"], asked["batches"], asked["counts"], asked["refused"]]
+        figures = [f"{spent.cpu:.2f}", f"{spent.wall:.1f}", f"{spent.peak_mb:.0f}"]
+        ratios = [f"{mine.spent.cpu / spent.cpu:.2f} x", f"{mine.spent.wall / spent.wall:.2f} x"]
+        rows = f"{one.rows:,}" if not spent.failed else f"fails: {spent.failed[:80]}"
+        ratios = ["", ""] if one is mine or spent.failed else ratios
+        lines.append(f"| {' | '.join(map(str, [name, *cells, *figures, rows, *ratios]))} |")
+    return "\n".join(lines)
+
+
+def cold(tasks: int) -> str:
+    return table(
+        [
+            ("b24sync", lambda: ours(tasks=tasks)),
+            ("b24pysdk call_list_fast", lambda: peer("b24pysdk", tasks=tasks)),
+            ("fast_bitrix24 get_all", lambda: peer("fast_bitrix24", tasks=tasks)),
+        ]
+    )
+
+
+def limited() -> str:
+    return table(
+        [
+            ("b24sync, 1 chain", lambda: ours(tasks=100_000, **LIMITED)),
+            ("b24pysdk call_list_fast", lambda: peer("b24pysdk", tasks=100_000, **LIMITED)),
+        ]
+    )
+
+
+def two_chains() -> str:
+    return table(
+        [
+            ("b24sync, 2 chains", lambda: ours(tasks=100_000, chains=2, **LIMITED)),
+            ("b24pysdk call_list_fast", lambda: peer("b24pysdk", tasks=100_000, **LIMITED)),
+        ]
+    )
+
+
+def many_chains() -> str:
+    return table(
+        [
+            ("b24sync, 16 chains", lambda: ours(tasks=100_000, chains=16, **LIMITED)),
+            ("fast_bitrix24 get_all", lambda: peer("fast_bitrix24", tasks=100_000, **LIMITED)),
+        ]
+    )
+
+
+def beyond_the_burst() -> str:
+    return table(
+        [
+            ("b24sync, 16 chains", lambda: ours(tasks=200_000, chains=16, **LIMITED)),
+            ("fast_bitrix24 get_all", lambda: peer("fast_bitrix24", tasks=200_000, **LIMITED)),
+        ]
+    )
+
+
+def shared_bucket() -> str:
+    return table(
+        [
+            ("b24sync, 1 chain", lambda: ours(tasks=50_000, bucket=10.0)),
+            ("b24sync, 16 chains", lambda: ours(tasks=50_000, chains=16, bucket=10.0)),
+        ]
+    )
+
+
+def memory() -> str:
+    """Peaks of first mirrors of different sizes; the smallest is what the program itself needs."""
+    sizes = (50, 10_000, 100_000)
+    return _memory([(f"{tasks:,}", ours(tasks=tasks)) for tasks in sizes])
+
+
+def million() -> str:
+    small, large = ours(tasks=10_000), ours(tasks=1_000_000, limit=800)
+    asked = large.asked
+    line = f"\n\n1,000,000 tasks: {asked['batches']} batches, {asked['counts']} counts, {asked['refused']} refused."
+    return _memory([("10,000", small), ("1,000,000", large)]) + line
+
+
+def _memory(runs: list[tuple[str, Mirrored]]) -> str:
+    first = runs[0][1].spent.peak_mb
+    lines = ["| tasks | peak MB | growth MB | CPU s | rows |", "|---|---|---|---|---|"]
+    for name, one in runs:
+        spent = one.spent
+        lines.append(f"| {name} | {spent.peak_mb:.0f} | {spent.peak_mb - first:.1f} | {spent.cpu:.1f} | {one.rows:,} |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    model = next(
+        (line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),  # noqa: PTH123, SIM115
+        platform.processor(),
+    )
+    ours = ", ".join(f"{name} {version(name)}" for name in ("sqlalchemy", "msgspec", "requests"))
+    return f"{model}, Python {platform.python_version()}, {ours}; peers {', '.join(harness.PEERS[:2])}"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "10,000 tasks, nothing limited": lambda: cold(10_000),
+    "100,000 tasks, nothing limited": lambda: cold(100_000),
+    "100,000 tasks at 50 requests and 2 a second, 20 ms a page": limited,
+    "The same in two chains": two_chains,
+    "The same in sixteen chains": many_chains,
+    "200,000 tasks, more than the burst, in sixteen chains": beyond_the_burst,
+    "50,000 tasks, a bucket of 10": shared_bucket,
+    "Memory": memory,
+    "1,000,000 tasks": million,
+}
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench ARGS=--write` on {machine}.
+
+Each table is one run: a portal that answers from memory over TLS (`tests/benchmarks/portal.py`), and one program
+after another that mirrors all its tasks into an empty SQLite. The peers' scripts (`peer_*.py`) store the same columns,
+payload and hash under the same indexes through SQLAlchemy Core, 2,500 rows a transaction. CPU, wall time and memory
+are those of the whole process, its start included. "Of ours" is our figure divided by the peer's: below 1 is better.
+"""
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
