@@ -20,6 +20,7 @@ from worker.clock import SystemClock
 from worker.config import Settings, tick_period
 from worker.connect import Connector, Registrar
 from worker.errors import B24SyncError, NeedsReauth, UsageError
+from worker.log import News, facts
 from worker.storage import leases, logins, migrate, portals, rejected, runs
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
 from worker.storage.cipher import Cipher, load_or_create_key_file
@@ -49,6 +50,7 @@ class Wiring:
         self.stop = stop or threading.Event()
         self.clock = SystemClock(self.stop)
         self.transport = Transport()
+        self._news = News()
         self._owner = f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     @cached_property
@@ -191,11 +193,16 @@ class Wiring:
                 portal = portals.get_portal(session, pair.portal_id)
             if account is None or portal is None:
                 continue
+            about_it = facts(portal=portal.member_id, domain=portal.domain)
             try:
                 self.token_keeper.refresh(account.id, pair.version, self._asking(portal))
             except B24SyncError as error:
-                log.warning("the token of account %d could not be renewed: %s", account.id, error)
+                # Said once: the next tick tries again, a few seconds later.
+                level = logging.WARNING if self._news.is_new(account.id, str(error)) else logging.DEBUG
+                log.log(level, "%s: its token could not be renewed: %s", portal.domain, error, extra=about_it)
             else:
+                self._news.is_new(account.id, None)
+                log.debug("%s: the token of user %d is renewed", portal.domain, account.user_id, extra=about_it)
                 renewed.append(account.id)
         return renewed
 

@@ -1,5 +1,6 @@
 """`b24sync run`: one process that keeps the mirror fresh."""
 
+import json
 import signal
 import time
 from collections import Counter
@@ -37,6 +38,12 @@ def test_daemon_mirrors_a_portal_and_keeps_it_fresh(stage: Callable):
         assert here.read(lambda s: s.scalar(select(Task.title).where(Task.task_id == made))) == (
             "Written while the daemon ran"
         )
+    events = [json.loads(line) for line in here.logs().splitlines() if line.startswith("{")]
+    told = [event for event in events if "run" in event]
+    runs = {run.id for run in here.runs()}
+    assert {line["run"] for line in told} < runs, "quiet runs are not told"
+    assert all(line["inserted"] + line["updated"] + line["deleted"] for line in told)
+    assert {line["portal"] for line in told} == {here.portal.member_id}
 
 
 def test_daemon_takes_up_a_portal_connected_while_it_runs(stage: Callable):

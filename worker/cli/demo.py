@@ -4,6 +4,7 @@ The emulated portal lives in this process and people work on it; the daemon is `
 with a folder of its own. What is shown is read from the mirror's database.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -173,8 +174,17 @@ def _wait_for(url: str, stage: Stage, daemon: subprocess.Popen[bytes]) -> None:
 
 
 def _trouble(stage: Stage, what: str) -> B24SyncError:
-    tail = "\n".join(stage.log_file.read_text(errors="replace").splitlines()[-15:])
+    tail = "\n".join(map(_readable, stage.log_file.read_text(errors="replace").splitlines()[-15:]))
     return B24SyncError(f"{what}; the end of {stage.log_file}:\n{tail}")
+
+
+def _readable(line: str) -> str:
+    """A line of the daemon's log for a person: what it says, and the traceback."""
+    try:
+        event = json.loads(line)
+        return "\n".join([f"{event['level']}: {event['message']}", *filter(None, [event.get("exception")])])
+    except (ValueError, TypeError, KeyError):
+        return line  # not ours
 
 
 class Show:

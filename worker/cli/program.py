@@ -109,8 +109,8 @@ def _talk(_ctx: click.Context, _parameter: click.Parameter, verbose: int) -> Non
 
 
 def level(verbose: int) -> int:
-    """The logging level for so many `-v`."""
-    return (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    """The logging level for so many `-v`. Without one a command tells by itself what went wrong, once."""
+    return (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
 
 
 def exit_code(errors: Iterable[B24SyncError]) -> int:

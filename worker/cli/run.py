@@ -46,8 +46,7 @@ def run(program: App) -> None:
       b24sync run
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the worker has its own handler
-    if logging.getLogger().level > logging.INFO:  # without -v a daemon still tells what it does
-        logs.set_up()
+    logs.set_up(min(logging.getLogger().level, logging.INFO))  # without -v a daemon still tells what it does
     stop, wiring = program.stop, program.wiring
     wiring.ready_database  # noqa: B018 - a schema that is behind must be told before anything starts
     app = create_app(wiring)

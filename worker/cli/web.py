@@ -1,9 +1,11 @@
 """`b24sync web`: the web pages alone, for where worker and beat run elsewhere."""
 
+import logging
 import signal
 
 import click
 
+from worker import log
 from worker.cli.connect import cannot_listen
 from worker.cli.console import App, pass_app, say
 from worker.web.app import create_app
@@ -21,6 +23,7 @@ def web(app: App) -> None:
     Example:
       b24sync web
     """
+    log.set_up(min(logging.getLogger().level, logging.INFO))  # without -v a daemon still tells what it does
     host, port = app.settings.web_listen
     app.wiring.ready_database  # noqa: B018 - a schema that is behind is told before anything listens
     try:

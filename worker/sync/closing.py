@@ -22,10 +22,12 @@ class Outcome:
     Args:
         reports: One for each resource that was due.
         retry_after: Seconds until the same turn should be tried again; None when the interval is soon enough.
+        run_ids: `sync_runs.id` of each report.
     """
 
     reports: list[Report] = field(default_factory=list)
     retry_after: float | None = None
+    run_ids: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,12 @@ def close(database: Database, fence: Fence, result: Result, now: datetime, inter
     pause = again if result.breaker.until is None else max(0.0, (result.breaker.until - now).total_seconds())
     next_runs = {name: state.next_run_at for name, state in result.states.items()}
     next_runs |= {report.resource: now + due.pause(report, pause, interval) for report in result.reports}
+    run_ids = []
     with database.write() as session:
         leases.check_fence(session, fence.portal_id, owner=fence.owner, fence=fence.number, now=now)
         for report in result.reports:
             figures = {"portal_id": fence.portal_id, "started_at": result.started_at, "finished_at": now}
-            runs.add_run(session, {**report.as_dict(), **figures})
+            run_ids.append(runs.add_run(session, {**report.as_dict(), **figures}))
             if report.resource not in LISTED and report.status is Status.OK:
                 # Read whole: what was kept before this turn and was not rejected again has healed, or is gone.
                 rejected.remove_stale(session, fence.portal_id, report.resource, before=result.started_at)
@@ -97,7 +100,7 @@ def close(database: Database, fence: Fence, result: Result, now: datetime, inter
         leases.release_lease(
             session, fence.portal_id, owner=fence.owner, fence=fence.number, next_run_at=next_run_at, now=now
         )
-    return Outcome(list(result.reports), again)
+    return Outcome(list(result.reports), again, run_ids)
 
 
 def _next_run(next_runs: Mapping[str, datetime | None], breaker: Breaker, now: datetime) -> datetime | None:

@@ -142,4 +142,5 @@ def _end(pulls: Sequence[Pull], error: B24SyncError) -> None:
     for pull in pulls:
         if pull.report is not None:
             pull.report.fail(error)
-            log.warning("%s of portal %s: %s", pull.report.resource, pull.report.portal, error)
+            # A run tells its worst trouble at its end; this is for who wants to know of each.
+            log.debug("%s of portal %s: %s", pull.report.resource, pull.report.portal, error)

@@ -143,7 +143,7 @@ class EventsPull:
         for event_id in sorted(told.events_deleted):  # its copies vanish without an event of their own
             self._calendar.settle(event_id, None)
         if told.odd:
-            log.info("portal %s: %d events name nothing that can be read", self._turn.member_id, told.odd)
+            log.info("%s: %d events name nothing that can be read", self._turn.client.portal, told.odd)
 
     def _write(self, answers: Answers) -> None:
         """The tasks as they are now. Not found and told deleted: deleted; not found otherwise proves nothing."""
@@ -179,7 +179,7 @@ class EventsPull:
     def _refused(self, outcome: PortalError) -> None:
         """No failure of the run: what the events would have told, polling finds."""
         self.done = True
-        log.info("portal %s: no events in this turn: %s", self._turn.member_id, outcome)
+        log.info("%s: no events in this turn: %s", self._turn.client.portal, outcome)
         if not isinstance(outcome, CallRefused):
             return
         # A plan that has ended still hands rows out; anything else is asked again tomorrow.

@@ -57,7 +57,7 @@ class EventsSetup:
             else:
                 self._bind(answers)
         except PortalError as error:  # it passes by itself: the next turn asks again
-            log.info("portal %s: its events could not be asked about: %s", self._turn.member_id, error)
+            log.info("%s: its events could not be asked about: %s", self._turn.client.portal, error)
             self.done = True
             return
         if self._mode is not None and not self._missing:
@@ -84,12 +84,12 @@ class EventsSetup:
             if isinstance(outcome, Answer):
                 self._bound.add(event)
             else:  # unknown to this portal, or not for this account; whatever it is, tomorrow is soon enough
-                log.info("portal %s: %s is not bound: %s", self._turn.member_id, event, outcome)
+                log.info("%s: %s is not bound: %s", self._turn.client.portal, event, outcome)
 
     def _end(self, mode: EventsMode) -> None:
         self.done = True
         if mode is not self._known:
-            log.info("portal %s: events: %s", self._turn.member_id, mode)
+            log.info("%s: events: %s", self._turn.client.portal, mode)
         with self._turn.write() as session:
             portals.save_events_mode(session, self._turn.portal_id, mode, now=self._turn.clock.now())
 

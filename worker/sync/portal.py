@@ -9,6 +9,7 @@ from worker.bitrix24.client import Client
 from worker.breaker import Breaker, BreakerState
 from worker.clock import Clock
 from worker.errors import B24SyncError, NeedsReauth, TransientError
+from worker.log import about
 from worker.resources import RESOURCES
 from worker.resources.registry import LISTED
 from worker.storage import cursors, portals
@@ -23,6 +24,7 @@ from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals, Plan, is_due, plan
 from worker.sync.pulls import pulls_of
 from worker.sync.report import Mode, Report
+from worker.sync.telling import Teller
 from worker.sync.turn import Fence, SyncOptions, Turn
 
 __all__ = ["DEADLINE", "Outcome", "PortalSync", "Wish"]
@@ -91,6 +93,7 @@ class PortalSync:
         self._stopping = stopping
         self._jitter = jitter
         self._queue_looked_at: dict[int, datetime] = {}
+        self._teller = Teller()
 
     def run(self, portal_id: int, wish: Wish | None = None, *, attempt: int = 1) -> Outcome | None:
         """One turn of one portal; None when another process holds its lease.
@@ -104,7 +107,8 @@ class PortalSync:
         """
         wish = wish or Wish()
         halted = self._halted(self._clock.monotonic() + DEADLINE.total_seconds())
-        with self._leases.hold(portal_id, seconds=(DEADLINE + OVERTIME).total_seconds()) as fence:
+        held = self._leases.hold(portal_id, seconds=(DEADLINE + OVERTIME).total_seconds())
+        with held as fence, about(turn=fence.number if fence else None):
             if fence is None:
                 return None
             with self._database.read() as session:
@@ -132,10 +136,13 @@ class PortalSync:
                     probe=breaker.failures > 0 and not wish.at_once,
                     token_versions=versions,
                 )
-                reports, troubles = self._read(agenda, accounts)
+                with about(portal=portal.member_id, domain=portal.domain):
+                    reports, troubles = self._read(agenda, accounts)
                 breaker = judge(breaker, troubles, self._clock.now(), self._intervals.sync, self._jitter)
             result = Result(states, reports, breaker, started_at, attempt)
-            return close(self._database, fence, result, self._clock.now(), self._intervals.sync)
+            outcome = close(self._database, fence, result, self._clock.now(), self._intervals.sync)
+            self._teller.tell(portal.domain if portal else "", outcome.reports, outcome.run_ids)
+            return outcome
 
     def _due(self, portal: Portal | None, states: Mapping[str, Cursor], wish: Wish, breaker: Breaker) -> list[str]:
         now = self._clock.now()

@@ -14,6 +14,7 @@ from flask import abort, make_response, request
 
 from worker.connect import FORM
 from worker.errors import B24SyncError, UsageError
+from worker.log import facts
 from worker.storage.logins import LIFE
 from worker.web import texts
 from worker.web.context import wiring
@@ -70,7 +71,8 @@ def oauth_callback() -> Any:  # noqa: ANN401
     except B24SyncError as error:
         log.warning("a portal could not be connected: %s", error)
         return message(texts.NOT_CONNECTED, str(error)), HTTPStatus.BAD_REQUEST
-    log.info("connected %s as user %d", connected.domain, connected.user_id)
+    told = facts(portal=connected.member_id, domain=connected.domain)
+    log.info("connected %s as user %d", connected.domain, connected.user_id, extra=told)
     answer = make_response(render("connected.html", connected=connected, by_form=by_form))
     answer.delete_cookie(COOKIE, path=urlsplit(wiring().settings.redirect_uri).path or "/")
     return answer
