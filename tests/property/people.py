@@ -39,6 +39,8 @@ class People:
         """Tasks changed past the task service, also the children of a deleted one."""
         self.deleted: set[int] = set()
         self.restored: set[int] = set()
+        self.told: set[int] = set()
+        """Deleted tasks that the portal wrote down in its queue of events."""
 
     # Tasks
 
@@ -92,12 +94,15 @@ class People:
             self.silent |= children
             self.deleted.add(task.task_id)
             self.restored.discard(task.task_id)
+            if any(bound.offline and bound.event == "ONTASKDELETE" for bound in self.portal.queue.bindings):
+                self.told.add(task.task_id)
 
     def restore_task(self, draw: Draw) -> None:
         if self.portal.world.bin:
             task_id = draw.one(sorted(self.portal.world.bin))
             self.portal.restore_task(task_id)
             self.restored.add(task_id)
+            self.told.discard(task_id)
 
     def plan_the_day(self, draw: Draw) -> None:
         ids = self.portal.world.task_ids

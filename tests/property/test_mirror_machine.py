@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, counted_writes, statuses
 from tests.property.history import History, parts
 from tests.property.people import VERBS, Draw, People
+from worker.storage import portals
 from worker.storage.cursors import Cursor
 from worker.sync import engine
 from worker.sync.plan import Bookmark
@@ -43,7 +44,8 @@ CALLS = ("operation_time_limit", "sub_error", "sub_missing")
 PAGES = ("page_repeat", "page_fall", "lost_rows", "doubled_rows")
 RUBBISH = ("surrogate", "junk_field")
 METHODS = ("tasks.task.list", "tasks.task.get", "user.get", "task.planner.getlist", "calendar.section.get",
-           "calendar.event.get", "calendar.event.getbyid", "profile", "scope", None)  # fmt: skip
+           "calendar.event.get", "calendar.event.getbyid", "profile", "scope", "event.get", "feature.get", "event.bind",
+           "event.offline.get", "event.offline.clear", "event.offline.list", None)  # fmt: skip
 TROUBLE = st.tuples(
     st.sampled_from((*WHOLE, *CALLS, *PAGES, *RUBBISH)), st.sampled_from(METHODS), st.integers(0, 3), st.integers(1, 4)
 )
@@ -103,8 +105,9 @@ class MirrorMachine(RuleBasedStateMachine):
         calendars=st.sampled_from(CALENDARS),
         batch=st.sampled_from((50, 5)),
         server_zone=st.sampled_from(("UTC", "Europe/Moscow")),
+        events=st.sampled_from(("none", "confirm", "hints")),
     )
-    def connect(self, starts: datetime, calendars: str, batch: int, server_zone: str) -> None:
+    def connect(self, starts: datetime, calendars: str, batch: int, server_zone: str, events: str) -> None:
         clock = self.stage.clock
         clock.advance((starts - clock.now()).total_seconds())
         engine.BATCH_CALLS = batch
@@ -117,6 +120,8 @@ class MirrorMachine(RuleBasedStateMachine):
             groups=1,
             server_zone=server_zone,
             operating_seconds=0.001,
+            offline_events=events != "none",
+            offline_extended=events == "confirm",
         )
         self.portal.bucket.admit = lambda _now: True  # type: ignore[method-assign]  # its patience is tested elsewhere
         self.mirror: Mirror = self.stage.mirror(self.portal, calendars=calendars)
@@ -237,6 +242,7 @@ class MirrorMachine(RuleBasedStateMachine):
         marked = {table: self._marked(table) for table in MARKED}
         if trouble:
             self._arm(*trouble)
+        events_mode = self._events_mode()
         blind = not self.portal.world.is_admin(self.portal.admin_id)
         today = self._today(timedelta(seconds=60))
         reports = self.mirror.sync(mode, stop_after=stop_after, force=force)
@@ -258,6 +264,8 @@ class MirrorMachine(RuleBasedStateMachine):
                 hidden = [own_id for own_id in self._marked(table) - before if self.history.exists(table, own_id)]
                 assert not hidden, f"{table} {hidden} are marked deleted, and are only hidden since the rights are lost"
         self._check_tasks(reports["tasks"], cursors["tasks"], rubbish=rubbish)
+        if trouble is None and not blind and reports["tasks"].status is Status.OK:
+            self._check_events(events_mode)
         self._check_users(reports["users"], cursors["users"], rubbish=rubbish)
         spoiled = trouble is not None and trouble[0] in (*PAGES, *RUBBISH)
         if today == self._today() and not spoiled:
@@ -295,6 +303,17 @@ class MirrorMachine(RuleBasedStateMachine):
             if not swept:
                 self.people.restored |= restored
         _none(self._differences("tasks"))
+
+    def _events_mode(self) -> str | None:
+        with self.mirror.database.read() as session:
+            portal = portals.get_portal(session, self.mirror.portal_id)
+        return portal.events_mode if portal else None
+
+    def _check_events(self, mode: str | None) -> None:
+        """In the mode of confirmed events a healthy run knows every deletion of the queue, and leaves it empty."""
+        if mode == self._events_mode() == "confirm":
+            assert not self.people.told & self.mirror.ids("tasks"), "deleted tasks of the queue are still there"
+            assert self.portal.queue.rows == [], "what was taken is confirmed"
 
     def _check_users(self, report: Report, before: Cursor, *, rubbish: bool) -> None:
         now = self.mirror.cursor("users")
