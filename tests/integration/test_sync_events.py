@@ -98,6 +98,30 @@ def test_the_first_run_binds_every_event_once(stage: Stage):
     assert not writes.keys() & set(ENTITIES)
 
 
+def test_a_changed_task_that_the_listing_brings_is_not_asked_for_again(mirror: Mirror):
+    """One batch reads queue and changes, one confirms."""
+    mirror.clock.advance(600)
+    for task_id in mirror.portal.world.task_ids[:5]:
+        mirror.portal.update_task(task_id, title="Changed")
+    mirror.portal.requests.reset()
+    assert statuses(mirror.sync()) == OK
+    assert mirror.portal.requests.http == 2
+    assert mirror.portal.requests.calls["tasks.task.get"] == 0
+    assert mirror.portal.queue.rows == []
+    assert mirror.differences("tasks") == []
+
+
+def test_after_a_batch_that_was_sent_anew_every_task_of_the_queue_is_asked_for(mirror: Mirror):
+    """Its listing may be older than its queue."""
+    mirror.clock.advance(600)
+    mirror.portal.update_task(mirror.portal.world.task_ids[0], title="Changed")
+    mirror.portal.faults.add("sub_error", method="event.offline.get", code="expired_token")
+    mirror.portal.requests.reset()
+    assert statuses(mirror.sync()) == OK
+    assert mirror.portal.requests.calls["tasks.task.get"] == 1
+    assert mirror.differences("tasks") == []
+
+
 def test_a_day_without_news_costs_no_request_more(mirror: Mirror):
     """What is bound is asked for in the batch that is sent anyway."""
     mirror.clock.advance(DAY)
@@ -250,8 +274,8 @@ def test_a_task_deleted_and_restored_before_the_turn_stays(mirror: Mirror):
     assert mirror.differences("tasks") == []
 
 
-def test_added_updated_and_deleted_in_one_turn_each_task_is_asked_for_once(mirror: Mirror):
-    """Duplicates collapse."""
+def test_added_updated_and_deleted_in_one_turn_only_what_the_listing_lacks_is_asked_for(mirror: Mirror):
+    """Once: duplicates collapse."""
     created, changed = mirror.portal.create_task(title="A"), ids(mirror)[0]
     for title in "xyz":
         mirror.portal.update_task(created, title=title)
@@ -259,7 +283,7 @@ def test_added_updated_and_deleted_in_one_turn_each_task_is_asked_for_once(mirro
     passing = mirror.portal.create_task(title="B")
     mirror.portal.delete_task(passing)
     report = mirror.sync()["tasks"]
-    assert mirror.portal.requests.calls["tasks.task.get"] == 3
+    assert mirror.portal.requests.calls["tasks.task.get"] == 1
     assert (report.inserted, report.updated, report.deleted) == (1, 1, 0)
     assert mirror.differences("tasks") == []
 

@@ -65,7 +65,8 @@ class EventsPull:
         self._unfinished = deque([process_id] if process_id else [])
         self._looked_at = turn.queue_looked_at.get(turn.portal_id)
         self._retaken: str | None = None  # the process that was asked for again
-        self._retries = 0
+        self._before = turn.client.stats.snapshot()
+        self._ordered = False
         self._packages = 0
         self._drained = False
         self._package: Package | None = None  # being worked off
@@ -73,6 +74,8 @@ class EventsPull:
         self._asked: list[Call] = []
 
     def calls(self, room: int) -> list[Call]:
+        if self._ordered:
+            self._tasks = [task_id for task_id in self._tasks if task_id in self._turn.told_tasks]
         if self._package is None:
             self._asked = self._questions(room)
         elif self._tasks:
@@ -96,7 +99,7 @@ class EventsPull:
     def _questions(self, room: int) -> list[Call]:
         """The head of the queue or, again, of an unfinished process; before it, now and then, what is marked."""
         self._turn.queue_looked_at.pop(self._turn.portal_id, None)  # should no answer come, the next turn looks
-        self._retries = self._turn.client.stats.retries
+        self._before = self._turn.client.stats.snapshot()
         self._retaken = self._unfinished[0] if self._unfinished else None
         take = events.take_call(confirm=self._confirms, process_id=self._retaken)
         old = self._looked_at is None or self._turn.clock.now() - self._looked_at >= LOOK
@@ -112,7 +115,11 @@ class EventsPull:
             return
         if looks:
             self._look(answers.get(looks[0]))
-        if self._looked_at is not None and self._turn.client.stats.retries == self._retries:
+        spent = self._turn.client.stats.minus(self._before)
+        # A listing answers after the queue, in the same batch or a later one: what it brought is as new as the event.
+        # Only where the batch was sent anew that is not sure.
+        self._ordered = spent.http_requests == 1
+        if self._looked_at is not None and not spent.retries:
             # Else a first answer may have been lost, and with it the process that its rows are marked with.
             self._turn.queue_looked_at[self._turn.portal_id] = self._looked_at
         if self._retaken:
@@ -137,6 +144,7 @@ class EventsPull:
         self._store(process_id)
         self._package = Package(process_id, told)
         self._tasks = sorted(told.tasks)
+        self._turn.told_tasks |= told.tasks
         self._turn.told_deleted |= told.deleted
         if told.tasks and self.report.mode is Mode.INCREMENTAL:
             self.report.mode = Mode.EVENTS

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from worker.bitrix24.calls import Answers, Call
 from worker.bitrix24.paging import KeysetListing
 from worker.errors import BadAnswer
-from worker.resources.registry import ListedResource
+from worker.resources.registry import TASKS, ListedResource
 from worker.storage.cursors import Cursor, update_cursor
 from worker.sync.passes import Passes, Stretch, not_whole
 from worker.sync.plan import Bookmark, Plan, cursor_from
@@ -86,6 +86,8 @@ class ListingPull:
             for stretch in stretches:
                 self._write(session, stretch)
             self._save_cursor(session, self._earned)
+        if self._resource is TASKS:
+            self._turn.told_tasks.difference_update(record.id for stretch in stretches for record in stretch.records)
         if trouble := self._passes.trouble:
             raise trouble
         if self._sweep and self.whole:

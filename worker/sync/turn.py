@@ -47,7 +47,8 @@ class Turn:
     """The account's client and database, and what is known of the account since its first batch.
 
     `viewer`, `is_admin` and `scope` are set by the account's own pull, whose answers are applied before all others.
-    `told_deleted` are the tasks that the portal's events call deleted: no guard wonders where they are.
+    `told_deleted` are the tasks that the portal's events call deleted: no guard wonders where they are. `told_tasks`
+    are those that events name and nobody has read since: what a listing brings after them is not asked for by its ID.
     `queue_looked_at` is the process's memory, shared by its turns: when a portal's queue was last searched for events
     that were taken and forgotten.
     """
@@ -65,6 +66,7 @@ class Turn:
     scope: frozenset[str] = frozenset()
     is_admin: bool = False
     told_deleted: set[int] = field(default_factory=set)
+    told_tasks: set[int] = field(default_factory=set)
     queue_looked_at: dict[int, datetime] = field(default_factory=dict)
     _viewer: Viewer | None = field(default=None)
 
