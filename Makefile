@@ -13,7 +13,7 @@ demo: $(STAMP) ## Watch an invented portal being mirrored (ARGS="--once" ends af
 	@$(BIN)/b24sync demo $(ARGS)
 
 ##@ Develop
-.PHONY: install check format test test-long chaos judges schema bench migrate revision clean
+.PHONY: install check format test test-long chaos judges schema bench soak migrate revision clean
 install: $(STAMP) ## Make the virtual environment and install everything into it
 
 $(STAMP): pyproject.toml constraints.txt
@@ -54,6 +54,9 @@ judges: ## Other people's clients read the emulated portal; needs the package in
 
 bench: $(STAMP) ## Figures beside two peers (ARGS=--full for a million tasks, ARGS=--write for docs/benchmarks.md)
 	timeout $(if $(findstring full,$(ARGS)),2700,900) $(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+soak: $(STAMP) ## Many portals, faults and kills for 20 minutes, written to docs/soak.md (needs PostgreSQL and Redis)
+	timeout 1200 $(BIN)/python -m tests.soak.run $(ARGS)
 
 migrate: $(STAMP) ## Bring the configured database to this program's schema
 	$(BIN)/b24sync db upgrade

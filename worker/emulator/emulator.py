@@ -34,9 +34,15 @@ class Emulator:
     def auth_url(self) -> str:
         return f"http://{self._server.host}"
 
-    def add_portal(self, spec: PortalSpec, *, port: int = 0) -> Portal:
-        """A portal more; in a running emulator it answers at once."""
+    def add_portal(self, spec: PortalSpec, *, port: int = 0, application_of: Portal | None = None) -> Portal:
+        """A portal more; in a running emulator it answers at once.
+
+        With `application_of` the application of that portal is installed here too: it has one key and one secret,
+        wherever it is installed.
+        """
         portal = Portal(spec, self.token_server, port)
+        if application_of is not None:
+            portal.client_id, portal.client_secret = application_of.client_id, application_of.client_secret
         self.portals.append(portal)
         if self._running:
             portal.start()

@@ -145,33 +145,33 @@ class TokenServer:
             raise TokenError(*_ORDERED[kind])
 
     def _granted(self, params: Map, record: Grant) -> Map:
-        portal = next((known for known in self._portals if known.client_id == params.get("client_id")), None)
-        if portal is None or portal.client_secret != params.get("client_secret"):
+        keys = params.get("client_id"), params.get("client_secret")
+        if not any((portal.client_id, portal.client_secret) == keys for portal in self._portals):
             raise TokenError("invalid_client", "Invalid client data was provided")
-        record.portal = portal.spec.name
+        client_id = php.to_text(params.get("client_id"))
         if record.grant_type == "authorization_code":
-            return self._exchange(portal, php.to_text(params.get("code")), record)
+            return self._exchange(client_id, php.to_text(params.get("code")), record)
         if record.grant_type == "refresh_token":
-            return self._renew(portal, php.to_text(params.get("refresh_token")), record)
+            return self._renew(client_id, php.to_text(params.get("refresh_token")), record)
         raise TokenError("invalid_request", "Unknown grant type")
 
-    def _exchange(self, portal: Application, code: str, record: Grant) -> Map:
+    def _exchange(self, client_id: str, code: str, record: Grant) -> Map:
         known = self._codes.pop(code, None)  # single use, whatever comes of it
-        if known is None or known.portal is not portal or known.expires <= self.clock():
+        if known is None or known.portal.client_id != client_id or known.expires <= self.clock():
             raise TokenError("invalid_grant", "Invalid authorization code")
-        record.user_id = known.user_id
-        return self.answer(self.issue(portal, known.user_id), first=True)
+        record.portal, record.user_id = known.portal.spec.name, known.user_id
+        return self.answer(self.issue(known.portal, known.user_id), first=True)
 
-    def _renew(self, portal: Application, token: str, record: Grant) -> Map:
+    def _renew(self, client_id: str, token: str, record: Grant) -> Map:
         pair = self._refresh.get(token)
-        if pair is None or pair.portal is not portal or pair.refresh_expires <= self.clock():
+        if pair is None or pair.portal.client_id != client_id or pair.refresh_expires <= self.clock():
             raise TokenError("invalid_grant", "Invalid refresh token")
-        record.user_id = pair.user_id
+        record.portal, record.user_id = pair.portal.spec.name, pair.user_id
         if self.rotation == "rotate":
             del self._refresh[token]
             pair.dead = True
-            return self.answer(self.issue(portal, pair.user_id), first=False)
-        new = self.issue(portal, pair.user_id, refresh=token)
+            return self.answer(self.issue(pair.portal, pair.user_id), first=False)
+        new = self.issue(pair.portal, pair.user_id, refresh=token)
         return self.answer(new, first=False, with_refresh=self.rotation == "stable")
 
 
