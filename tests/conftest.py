@@ -26,6 +26,10 @@ class FakeClock:
         self.slept.append(seconds)
         self.advance(max(0.0, seconds))
 
+    def set(self, seconds: float) -> None:
+        """Somebody sets the wall clock by so many seconds; no time passes."""
+        self._now += timedelta(seconds=seconds)
+
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds

@@ -24,7 +24,7 @@ from worker.config import Settings
 from worker.emulator import Emulator, Life, Portal, PortalSpec
 from worker.emulator.faults import Fault
 from worker.overview import look
-from worker.storage import portals
+from worker.storage import migrate, portals
 from worker.storage.models import Account, OAuthToken, SyncRun
 from worker.storage.models import Portal as PortalRow
 from worker.storage.session import Database
@@ -194,6 +194,7 @@ class Soak:
         } | ({"CELERY_BROKER_URL": plan.broker_url} if plan.broker_url else {})
         self._settings = Settings.load(self._environ, dotenv=folder / ".env")
         self._wiring = Wiring(self._settings)
+        migrate.upgrade(self._wiring.database)
         self._copies: list[Copy] = []
 
     def run(self) -> Figures:

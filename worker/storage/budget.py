@@ -7,16 +7,20 @@ UPDATE that computes the level from what the row holds in that moment, so nothin
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Double, Update, case, delete, literal, select, update
+from sqlalchemy import ColumnElement, Double, Update, and_, case, delete, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from worker.clock import TOLERANCE
 from worker.errors import LeaseLost
 from worker.storage.models import ClosedMethod, RequestBudget
 from worker.storage.session import Database
-from worker.storage.statements import change, insert_if_missing
+from worker.storage.statements import change, insert_if_missing, is_over
+
+LONGEST_CLOSED = timedelta(minutes=10)
+"""The window of the operating time (vendor: limits.md): no method is closed for longer."""
 
 
 class SqlBudgetStore:
@@ -69,17 +73,18 @@ class SqlBudgetStore:
         """The methods closed at `now`, and until when."""
         statement = select(ClosedMethod.method, ClosedMethod.until)
         with self._db.read() as session:
-            rows = session.execute(statement.where(ClosedMethod.portal_id == portal_id, ClosedMethod.until > now))
+            shut = ~is_over(ClosedMethod.until, now, longest=LONGEST_CLOSED)
+            rows = session.execute(statement.where(ClosedMethod.portal_id == portal_id, shut))
             return {method: until for method, until in rows}  # noqa: C416 - dict() would not keep the types
 
 
 def prune_closed_methods(session: Session, now: datetime) -> int:
     """Forget methods that are open again."""
-    return change(session, delete(ClosedMethod).where(ClosedMethod.until <= now))
+    return change(session, delete(ClosedMethod).where(is_over(ClosedMethod.until, now, longest=LONGEST_CLOSED)))
 
 
 def _level(now: datetime) -> ColumnElement[float]:
-    """What is left in the bucket at `now`, as SQL. A clock that stepped back empties nothing."""
+    """What is left in the bucket at `now`, as SQL. A clock that was set back empties nothing."""
     moment = literal(now.timestamp(), Double)
     passed = case((RequestBudget.level_at < moment, moment - RequestBudget.level_at), else_=0.0)
     left = RequestBudget.level - passed * RequestBudget.per_second
@@ -88,7 +93,9 @@ def _level(now: datetime) -> ColumnElement[float]:
 
 def _set_level(portal_id: int, now: datetime, level: ColumnElement[float]) -> Update:
     moment = literal(now.timestamp(), Double)
-    later = case((RequestBudget.level_at < moment, moment), else_=RequestBudget.level_at)
+    # The later of the two, or machines whose clocks differ would empty it twice; but not a day that has not come yet.
+    ahead = and_(RequestBudget.level_at >= moment, RequestBudget.level_at <= moment + TOLERANCE.total_seconds())
+    later = case((ahead, RequestBudget.level_at), else_=moment)
     statement = update(RequestBudget).where(RequestBudget.portal_id == portal_id)
     # In this order: MariaDB computes each column from those already set.
     return statement.ordered_values((RequestBudget.level, level), (RequestBudget.level_at, later))

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from worker.clock import TOLERANCE
 from worker.errors import LeaseLost
 from worker.storage.models import Portal
-from worker.storage.statements import change
+from worker.storage.statements import change, is_over
 
 
 def claim_due(session: Session, *, now: datetime, enqueued_for: timedelta, limit: int, sick_limit: int) -> list[int]:
@@ -27,11 +28,11 @@ def claim_due(session: Session, *, now: datetime, enqueued_for: timedelta, limit
     sick = Portal.breaker_failures > 0
     due = and_(
         Portal.status == "active",
-        or_(Portal.next_run_at.is_(None), Portal.next_run_at <= now),
-        or_(Portal.enqueued_until.is_(None), Portal.enqueued_until <= now),
-        _free(now),
+        or_(Portal.next_run_at.is_(None), Portal.next_run_at <= now, Portal.scheduled_at > now + TOLERANCE),
+        unclaimed := is_over(Portal.enqueued_until, now, longest=enqueued_for),
+        is_over(Portal.lease_until, now),
     )
-    under_way = or_(Portal.enqueued_until > now, Portal.lease_until > now)
+    under_way = or_(~unclaimed, ~is_over(Portal.lease_until, now))
     room = sick_limit - (session.scalar(select(func.count()).select_from(Portal).where(sick, under_way)) or 0)
     claimed = _first_due(session, and_(due, ~sick), limit)
     if room > 0:
@@ -61,7 +62,8 @@ def take_lease(session: Session, portal_id: int, *, owner: str, now: datetime, t
         "fence": Portal.fence + 1,
         "enqueued_until": None,
     }
-    if change(session, update(Portal).where(Portal.id == portal_id, _free(now)).values(**values)) == 0:
+    free = update(Portal).where(Portal.id == portal_id, is_over(Portal.lease_until, now))
+    if change(session, free.values(**values)) == 0:
         return None
     # The row is ours until the transaction ends: nobody moved the fence in between.
     return session.scalars(select(Portal.fence).where(Portal.id == portal_id)).one()
@@ -108,10 +110,6 @@ def release_lease(
 def unclaim(session: Session, portal_ids: Iterable[int]) -> None:
     """Undo a claim whose message could not be sent."""
     change(session, update(Portal).where(Portal.id.in_(list(portal_ids))).values(enqueued_until=None))
-
-
-def _free(now: datetime) -> ColumnElement[bool]:
-    return or_(Portal.lease_until.is_(None), Portal.lease_until <= now)
 
 
 def _held(portal_id: int, owner: str, fence: int) -> ColumnElement[bool]:

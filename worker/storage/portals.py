@@ -71,6 +71,11 @@ def save_breaker(session: Session, portal_id: int, breaker: Breaker) -> bool:
     return _change_portal(session, portal_id, _columns(breaker))
 
 
+def save_clock(session: Session, portal_id: int, ahead: float) -> bool:
+    """Keep by how many seconds the portal's clock is ahead of ours."""
+    return _change_portal(session, portal_id, {"clock_ahead_seconds": ahead})
+
+
 def save_events_mode(session: Session, portal_id: int, mode: str, now: datetime) -> bool:
     """Keep what the portal's offline events are good for, as found at `now`."""
     return _change_portal(session, portal_id, {"events_mode": mode, "events_checked_at": now})

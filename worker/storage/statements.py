@@ -1,13 +1,27 @@
 """Statements that change rows: the three dialects' upserts, and how many rows were changed."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, Insert, Result, Table, Update
+from sqlalchemy import ColumnElement, CursorResult, Delete, Insert, Result, Table, Update, or_
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from worker.clock import TOLERANCE
 
 KEPT = frozenset({"first_seen_at"})  # an update never touches these
+
+
+LONGEST_LEASE = timedelta(minutes=15)
+"""Of any kind. They are much shorter; but who takes a lease from a living process whose clock is ahead does harm."""
+
+
+def is_over(
+    until: InstrumentedAttribute[datetime | None], now: datetime, *, longest: timedelta = LONGEST_LEASE
+) -> ColumnElement[bool]:
+    """Whether a date has come, as SQL. One further ahead than `longest` was written before our clock was set back."""
+    return or_(until.is_(None), until <= now, until > now + longest + TOLERANCE)
 
 
 def change(session: Session, statement: Update | Delete) -> int:

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.errors import NeedsReauth
 from worker.storage.cipher import Cipher
 from worker.storage.models import Account, OAuthToken, Portal
 from worker.storage.session import Database
-from worker.storage.statements import change
+from worker.storage.statements import change, is_over
 from worker.tokens import Grant, Token
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -86,7 +86,7 @@ class SqlTokenStore:
             .where(
                 OAuthToken.account_id == account_id,
                 OAuthToken.version == version,
-                or_(OAuthToken.lease_until.is_(None), OAuthToken.lease_until <= now),
+                is_over(OAuthToken.lease_until, now),
             )
             .values(lease_owner=owner, lease_until=now + lease, unanswered=OAuthToken.unanswered + 1)
         )

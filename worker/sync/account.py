@@ -3,11 +3,20 @@
 Rights decide whether a missing row may be believed deleted, so they are never older than the listing they judge.
 """
 
+import logging
+from datetime import datetime, timedelta
+
 from worker.bitrix24.calls import Answer, Answers, Call
-from worker.errors import B24SyncError, BadAnswer, NeedsReauth, PortalError
+from worker.errors import B24SyncError, BadAnswer, Interrupted, NeedsReauth, PortalError
 from worker.resources.viewer import is_admin, profile_call, viewer_from_profile
-from worker.storage import portals
+from worker.storage import cursors, portals
+from worker.sync.plan import FALL, taken_back
 from worker.sync.turn import Turn
+
+log = logging.getLogger(__name__)
+
+NOISE = timedelta(seconds=30)
+"""Less is the time that an answer takes: not worth a row written in a quiet cycle."""
 
 WAITING = frozenset({"needs_reauth", "app_removed"})
 """Accounts in these states are not asked for: only a person can heal them."""
@@ -35,9 +44,11 @@ class AccountPull:
         self._turn = turn
         self._profile = profile_call("profile")
         self._scope = Call("scope", "scope")
+        self._asked_at = turn.clock.now()
         self.done = False
 
     def calls(self, room: int) -> list[Call]:  # noqa: ARG002 - the engine's protocol; it comes first and always fits
+        self._asked_at = self._turn.clock.now()
         return [self._profile, self._scope]
 
     def apply(self, answers: Answers) -> None:
@@ -52,7 +63,34 @@ class AccountPull:
         if isinstance(scope, Answer):  # refused for some kinds of account: then what was granted at connect stays
             turn.scope = frozenset(scope.decode(list[str]))
         self._keep()
+        self._compare_clocks(answers.time.portal_now)
         self.done = True
+
+    def _compare_clocks(self, portal_now: datetime) -> None:
+        """Note how far the portal's clock is ahead of ours. When it was set back, take the cursors back with it.
+
+        Both in one transaction: a step is answered once. The turn ends here, for its listings were planned by the old
+        cursors; the next is due at once. That ours was set forward looks the same, and costs one wider reading.
+
+        Raises Interrupted when the clock was set back.
+        """
+        turn = self._turn
+        ahead = portal_now - self._asked_at
+        with turn.read() as session:
+            portal = portals.get_portal(session, turn.portal_id)
+            known = portal.clock_ahead_seconds if portal else None
+            states = cursors.load_cursors(session, turn.portal_id)
+        fall = timedelta(seconds=known) - ahead if known is not None else timedelta(0)
+        if known is not None and abs(fall) < NOISE:
+            return
+        with turn.write() as session:
+            portals.save_clock(session, turn.portal_id, ahead.total_seconds())
+            if fall > FALL:
+                for state in states.values():
+                    cursors.save_cursor(session, taken_back(state, fall))
+        if fall > FALL:
+            log.warning("the clock of portal %s was set back by %s: changes since then are read", turn.member_id, fall)
+            raise Interrupted(f"the portal's clock was set back by {fall}; the next run reads from so much earlier")
 
     def _keep(self) -> None:
         """Store what differs from what was known; a quiet cycle writes nothing here."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from worker.breaker import Breaker, BreakerState
+from worker.clock import Stopwatch
 from worker.errors import B24SyncError, TransientError
 from worker.resources.registry import LISTED
 from worker.storage import cursors, leases, portals, rejected, runs
@@ -38,14 +39,14 @@ class Result:
         states: The cursors as the turn found them.
         reports: Of what was due.
         breaker: As it is after the turn.
-        started_at: Our clock.
+        watch: Since the turn began.
         attempt: Which try of the same job this was, from 1.
     """
 
     states: Mapping[str, Cursor]
     reports: Sequence[Report]
     breaker: Breaker
-    started_at: datetime
+    watch: Stopwatch
     attempt: int
 
 
@@ -81,11 +82,11 @@ def close(database: Database, fence: Fence, result: Result, now: datetime, inter
     with database.write() as session:
         leases.check_fence(session, fence.portal_id, owner=fence.owner, fence=fence.number, now=now)
         for report in result.reports:
-            figures = {"portal_id": fence.portal_id, "started_at": result.started_at, "finished_at": now}
+            figures = {"portal_id": fence.portal_id, "started_at": result.watch.started_at, "finished_at": now}
             run_ids.append(runs.add_run(session, {**report.as_dict(), **figures}))
-            if report.resource not in LISTED and report.status is Status.OK:
+            if report.resource not in LISTED and report.status is Status.OK and not result.watch.set_back:
                 # Read whole: what was kept before this turn and was not rejected again has healed, or is gone.
-                rejected.remove_stale(session, fence.portal_id, report.resource, before=result.started_at)
+                rejected.remove_stale(session, fence.portal_id, report.resource, before=result.watch.started_at)
             cursors.update_cursor(
                 session,
                 fence.portal_id,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from worker.bitrix24.calls import Answer, Answers, Call, Outcome
+from worker.clock import is_over
 from worker.errors import CallRefused, IncompleteRun, PortalError
 from worker.resources import events
 from worker.resources.events import EventsMode, Package
@@ -102,7 +103,7 @@ class EventsPull:
         self._before = self._turn.client.stats.snapshot()
         self._retaken = self._unfinished[0] if self._unfinished else None
         take = events.take_call(confirm=self._confirms, process_id=self._retaken)
-        old = self._looked_at is None or self._turn.clock.now() - self._looked_at >= LOOK
+        old = is_over(self._looked_at, self._turn.clock.now(), LOOK)
         return [events.marked_call(), take] if self._confirms and old and room > 1 else [take]
 
     def _take(self, answers: Answers) -> None:

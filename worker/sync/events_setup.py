@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from worker.bitrix24.calls import Answer, Answers, Call
+from worker.clock import is_over
 from worker.errors import CallRefused, PortalError
 from worker.resources import events
 from worker.resources.events import EventsMode
@@ -132,5 +133,4 @@ def _may_have(account: Account) -> bool:
 
 
 def _must_check(portal: Portal, turn: Turn) -> bool:
-    checked_at = portal.events_checked_at
-    return checked_at is None or turn.clock.now() - checked_at >= CHECK
+    return is_over(portal.events_checked_at, turn.clock.now(), CHECK)

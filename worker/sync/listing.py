@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from worker.bitrix24.calls import Answers, Call
 from worker.bitrix24.paging import KeysetListing
+from worker.clock import Stopwatch
 from worker.errors import BadAnswer
 from worker.resources.registry import TASKS, ListedResource
 from worker.storage.cursors import Cursor, update_cursor
@@ -30,7 +31,7 @@ class ListingPull:
         self._turn = turn
         self._resource = resource
         self._plan = plan
-        self._started_at = turn.clock.now()
+        self._watch = Stopwatch(turn.clock)
         self._records = Records(turn, resource, report)
         self._full = plan.mode is Mode.FULL
         self._sweep = (
@@ -70,7 +71,8 @@ class ListingPull:
         if self._sweep and self.done:
             with self._turn.write() as session:
                 note_sweep(session, self._turn, self._resource.name)
-                self._records.forget_unseen(session, since=self._started_at)
+                if not self._watch.set_back:  # else what was rejected in this very run may look older than it
+                    self._records.forget_unseen(session, since=self._watch.started_at)
 
     def _take(self, answers: Answers) -> None:
         stretches = self._passes.take(answers)

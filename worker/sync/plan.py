@@ -1,10 +1,11 @@
 """Decides what one resource does in this run. Pure: state and time in, a plan out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from worker.clock import TOLERANCE, is_over
 from worker.storage.cursors import Cursor
 from worker.sync.report import Mode
 
@@ -78,8 +79,9 @@ class Plan:
 
 
 def is_due(cursor: Cursor, now: datetime) -> bool:
-    """Whether the resource's time has come."""
-    return cursor.next_run_at is None or cursor.next_run_at <= now
+    """Whether the resource's time has come; also when it was set by a clock that is set back now."""
+    set_ahead = cursor.last_run_at is not None and cursor.last_run_at > now + TOLERANCE
+    return cursor.next_run_at is None or cursor.next_run_at <= now or set_ahead
 
 
 def plan(cursor: Cursor, now: datetime, intervals: Intervals, wanted: Mode | None = None) -> Plan:
@@ -93,22 +95,36 @@ def plan(cursor: Cursor, now: datetime, intervals: Intervals, wanted: Mode | Non
     if (
         cursor.cursor_at is None
         or wanted is Mode.FULL
-        or (wanted is None and _over(cursor.last_full_at, now, intervals.full))
+        or (wanted is None and is_over(cursor.last_full_at, now, intervals.full))
     ):
         # An operator's --full starts afresh: it promises to find deletions.
         resumable = bookmark if bookmark and bookmark.mode is Mode.FULL and wanted is not Mode.FULL else None
         return Plan(Mode.FULL, resume=resumable)
-    if wanted is Mode.RECONCILE or (wanted is None and _over(cursor.last_reconcile_at, now, intervals.reconcile)):
+    if wanted is Mode.RECONCILE or (wanted is None and is_over(cursor.last_reconcile_at, now, intervals.reconcile)):
         return Plan(Mode.RECONCILE, since=cursor.cursor_at)
     if bookmark and bookmark.mode is Mode.INCREMENTAL:
         return Plan(Mode.INCREMENTAL, since=bookmark.since, resume=bookmark)
     return Plan(Mode.INCREMENTAL, since=cursor.cursor_at)
 
 
-def _over(last: datetime | None, now: datetime, interval: timedelta) -> bool:
-    return last is None or now - last >= interval
-
-
 def cursor_from(portal_now: datetime) -> datetime:
     """The cursor that a page asked at `portal_now` earns: the portal's clock less the overlap, UTC."""
     return (portal_now - OVERLAP).astimezone(UTC)
+
+
+FALL = timedelta(minutes=3)
+"""A portal's clock that fell further behind ours was set back. Less is the time that answers take, and OVERLAP's."""
+
+
+def taken_back(cursor: Cursor, fall: timedelta) -> Cursor:
+    """The cursor by a clock that was set back by `fall`: what changes from now on bears dates so much earlier.
+
+    A cut incremental run begins again, for the rows it has passed may have changed since; a full one goes on.
+    """
+    bookmark = Bookmark.load(cursor.bookmark)
+    if bookmark is not None and bookmark.mode is Mode.FULL:
+        bookmark = msgspec.structs.replace(bookmark, cursor=bookmark.cursor - fall)
+    else:
+        bookmark = None
+    at = cursor.cursor_at and cursor.cursor_at - fall
+    return replace(cursor, cursor_at=at, bookmark=bookmark.dump() if bookmark else None)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from worker.bitrix24.client import Client
 from worker.breaker import Breaker, BreakerState
-from worker.clock import Clock
+from worker.clock import Clock, Stopwatch
 from worker.errors import B24SyncError, NeedsReauth, TransientError
 from worker.log import about
 from worker.resources import RESOURCES
@@ -117,13 +117,12 @@ class PortalSync:
                 versions = {pair.account_id: pair.version for pair in token_dates(session, portal_id=portal_id)}
                 states = {name: cursors.load_cursor(session, portal_id, name) for name in RESOURCES}
             breaker = portals.breaker_of(portal) if portal else Breaker()
-            started_at = self._clock.now()
+            watch = Stopwatch(self._clock)
             due = self._due(portal, states, wish, breaker)
             reports: list[Report] = []
             if portal and due:
-                plans = {
-                    name: plan(states[name], started_at, self._intervals, wish.mode) for name in due if name in LISTED
-                }
+                now = watch.started_at
+                plans = {name: plan(states[name], now, self._intervals, wish.mode) for name in due if name in LISTED}
                 modes = {name: plans[name].mode if name in plans else Mode.FULL for name in due}
                 agenda = _Agenda(
                     portal=portal,
@@ -139,7 +138,7 @@ class PortalSync:
                 with about(portal=portal.member_id, domain=portal.domain):
                     reports, troubles = self._read(agenda, accounts)
                 breaker = judge(breaker, troubles, self._clock.now(), self._intervals.sync, self._jitter)
-            result = Result(states, reports, breaker, started_at, attempt)
+            result = Result(states, reports, breaker, watch, attempt)
             outcome = close(self._database, fence, result, self._clock.now(), self._intervals.sync)
             self._teller.tell(portal.domain if portal else "", outcome.reports, outcome.run_ids)
             return outcome
