@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 from worker.bitrix24 import tape
 from worker.bitrix24.masking import Masking
+from worker.bitrix24.structural import FORMS
 from worker.bitrix24.tape import Asked
 from worker.bitrix24.transport import Reply, Sender
 from worker.clock import Clock
@@ -50,9 +51,9 @@ class Recorder:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or "result" not in answer:
-            told = {"bytes": len(reply.body)}
-            if isinstance(answer, dict) and isinstance(answer.get("error"), str):
-                told = self._masking.error(answer["error"], answer.get("error_description"))
+            told: dict[str, Any] = {"bytes": len(reply.body)}
+            if isinstance(answer, dict) and "error" in answer:
+                told = self._refusal(answer["error"], answer.get("error_description"))
             self.write({**head, **told, **_calls(method, sent)})
             return
         self.write({**head, "time": self._masking.value("result", answer.get("time"))})
@@ -69,6 +70,13 @@ class Recorder:
             elif key in maps["error"]:
                 self._call(one, _error(maps["error"][key]))
 
+    def _refusal(self, error: object, text: object) -> dict[str, Any]:
+        """A text in REST 1 and 2, an object in REST 3.0 (vendor: api-reference/rest-v3.md)."""
+        if not isinstance(error, dict):
+            return self._masking.error(error, text)
+        told = self._masking.error(error.get("code"), error.get("message"))
+        return {"error": {"code": told["error"], "message": told["error_description"]}}
+
     def _call(self, one: Asked, answer: Mapping[str, Any]) -> None:
         line: dict[str, Any] = {"request": self._number, "call": one.method, "params": one.params}
         if "result" in answer:
@@ -81,8 +89,8 @@ class Recorder:
 
 
 def _holder(method: str) -> str:
-    """The field that a method's result counts as: two answer bare lists, everything else answers records."""
-    return method if method in {"scope", "task.planner.getlist"} else "result"
+    """The field that a method's result counts as: some answer bare values, everything else answers records."""
+    return method if method in FORMS else "result"
 
 
 def _map(value: object) -> dict[str, Any]:

@@ -5,12 +5,11 @@ status, the batch's `time`) and one for each of its calls (`call`, `params`, and
 the figures of the run. docs/recording.md says what each field holds.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
-
-from worker.bitrix24.query import encode_query
 
 VERSION: Final = 1
 
@@ -26,7 +25,8 @@ class Asked(NamedTuple):
     Args:
         key: Its name in the batch; "" for a call by itself.
         method: The method.
-        params: Flat, names as PHP reads them (`filter[>ID]`), references replaced by what they led to.
+        params: Of a command names as PHP reads them (`filter[>ID]`), references replaced by what they led to; of a
+            call by itself what was sent, as JSON where it is no text.
     """
 
     key: str
@@ -49,12 +49,15 @@ def asked(key: str, command: str, results: Mapping[str, Any]) -> Asked:
 def asked_alone(method: str, body: Mapping[str, Any]) -> Asked:
     """A call that is no batch."""
     params = {name: value for name, value in body.items() if name != "auth"}
-    return asked("", f"{method}?{encode_query(params)}", {})
+    return Asked(
+        "", method, {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
+    )
 
 
 def method_of(url: str) -> str:
-    """The method that an address calls; nothing else of the address may be told."""
-    return url.rstrip("/").rpartition("/")[2]
+    """The method that an address calls, REST 3.0's with its prefix; nothing else of the address may be told."""
+    method = url.rstrip("/").rpartition("/")[2]
+    return f"api/{method}" if "/rest/api/" in url else method
 
 
 def _followed(value: str, results: Mapping[str, Any]) -> str:

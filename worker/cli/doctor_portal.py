@@ -11,7 +11,7 @@ from worker.errors import PortalError, TransientError
 from worker.overview import REFRESH_LIFE
 from worker.resources import events
 from worker.resources.events import EventsMode
-from worker.resources.viewer import is_admin
+from worker.resources.viewer import granted_scopes, is_admin
 from worker.storage.cursors import Cursor
 from worker.storage.models import Account, Portal
 from worker.storage.tokens import TokenDates
@@ -71,7 +71,7 @@ def examine_account(app: App, portal: Portal, account: Account, pair: TokenDates
     if answers.time.portal_now is not None:
         yield _clock(portal, answers.time.portal_now, before, after)
     granted = answers.get(scope)
-    scopes = tuple(granted.decode(list[str])) if isinstance(granted, Answer) else tuple(account.scope.split(","))
+    scopes = tuple(granted_scopes(granted)) if isinstance(granted, Answer) else tuple(account.scope.split(","))
     yield from _scopes(name, portal, scopes)
     admin = is_admin(who.result)
     if admin:

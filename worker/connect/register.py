@@ -14,7 +14,7 @@ from worker.bitrix24.oauth import TokenAnswer
 from worker.clock import Clock
 from worker.connect.address import portal_url
 from worker.errors import B24SyncError, PortalError, TransientError
-from worker.resources.viewer import is_admin, profile_call, viewer_from_profile
+from worker.resources.viewer import granted_scopes, is_admin, profile_call, viewer_from_profile
 from worker.storage import portals
 from worker.storage.connections import register_account
 from worker.storage.session import Database
@@ -176,7 +176,7 @@ def missing_scopes(granted: tuple[str, ...]) -> dict[str, str]:
 def _granted(answers: Answers, scope: Call) -> tuple[str, ...]:
     read = answers.get(scope)
     try:
-        return tuple(sorted(read.decode(list[str]))) if isinstance(read, Answer) else ()
+        return tuple(sorted(granted_scopes(read))) if isinstance(read, Answer) else ()
     except PortalError:
         return ()
 

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from worker.bitrix24.calls import Call
+from worker.bitrix24.calls import Answer, Call
 from worker.errors import BadAnswer, Rejected
 from worker.resources.fields import to_bool, to_key
+from worker.resources.records import rows_of
 from worker.resources.times import TaskClock, WallClock, find_zone, wall_clock
 
 
@@ -81,6 +82,14 @@ def viewer_from_profile(raw: msgspec.Raw, portal_now: datetime) -> Viewer:
     name = profile.get("TIME_ZONE")
     zone = find_zone(name) if isinstance(name, str) and name else None
     return Viewer(user_id, zone if isinstance(zone, ZoneInfo) else None, portal_now)
+
+
+def granted_scopes(answer: Answer) -> list[str]:
+    """The scopes in an answer of `scope` (vendor: common/system/scope.md). Raises BadAnswer."""
+    try:
+        return [msgspec.json.decode(scope, type=str) for scope in rows_of(answer.result, answer.method)]
+    except msgspec.MsgspecError as error:
+        raise BadAnswer(f"the scopes cannot be read: {error}", method=answer.method) from error
 
 
 def is_admin(raw: msgspec.Raw) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from worker.bitrix24.calls import Answer, Answers, Call
 from worker.errors import B24SyncError, BadAnswer, Interrupted, NeedsReauth, PortalError
-from worker.resources.viewer import is_admin, profile_call, viewer_from_profile
+from worker.resources.viewer import granted_scopes, is_admin, profile_call, viewer_from_profile
 from worker.storage import cursors, portals
 from worker.sync.plan import FALL, taken_back
 from worker.sync.turn import Turn
@@ -61,7 +61,7 @@ class AccountPull:
         turn.viewer = viewer_from_profile(profile.result, answers.time.portal_now)
         turn.is_admin = is_admin(profile.result)
         if isinstance(scope, Answer):  # refused for some kinds of account: then what was granted at connect stays
-            turn.scope = frozenset(scope.decode(list[str]))
+            turn.scope = frozenset(granted_scopes(scope))
         self._keep()
         self._compare_clocks(answers.time.portal_now)
         self.done = True
