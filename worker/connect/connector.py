@@ -121,6 +121,35 @@ class Connector:
             raise UsageError("the answer has no client_endpoint: it does not say which portal its tokens are for")
         return self._registrar.store_answer(answer)
 
+    def with_installation(self, refresh_token: str, server: str, application_token: str | None) -> Connected:
+        """Connect by the pair that an installation or the application's page brought. Anybody may have sent it.
+
+        So it is renewed once at the token server, with our secret: that proves the pair to be of our application, and
+        names the portal. Nothing else in the message is believed, and nothing that it names is asked.
+
+        Args:
+            refresh_token: As sent.
+            server: The token server as sent; believed only where it is the vendor's or the operator's.
+            application_token: The secret of the portal's events, if it came beside.
+
+        Raises UsageError or ConnectError.
+        """
+        keys = self._keys()
+        if self._oauth_url == PORTAL_MODE:
+            raise UsageError("with B24SYNC_OAUTH_URL=portal no token server proves an installation: connect by hand")
+        try:
+            answer = keys.refresh(refresh_token, "", server)
+        except NeedsReauth as error:
+            raise ConnectError(
+                "the token server does not know this installation: it is not of this application, or it came too late;"
+                " open the application on the portal once more"
+            ) from error
+        except PortalError as error:
+            raise ConnectError(f"the token server could not be asked: {error}") from error
+        if answer.client_endpoint is None or answer.member_id is None:
+            raise ConnectError("the token server did not say which portal the installation is of")
+        return self._registrar.store_answer(answer, application_token=application_token)
+
     def _exchange(self, domain: str, query: Mapping[str, str]) -> Connected:
         server = self._keys()
         if "code" not in query:

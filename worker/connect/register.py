@@ -5,6 +5,7 @@ A connection that fails leaves nothing behind.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from worker.bitrix24.auth import Auth, GrantAuth, WebhookAuth
@@ -15,7 +16,7 @@ from worker.clock import Clock
 from worker.connect.address import portal_url
 from worker.errors import B24SyncError, PortalError, TransientError
 from worker.resources.viewer import granted_scopes, is_admin, profile_call, viewer_from_profile
-from worker.storage import portals
+from worker.storage import hints, portals
 from worker.storage.connections import register_account
 from worker.storage.session import Database
 from worker.storage.tokens import SqlTokenStore
@@ -43,6 +44,7 @@ class Connected:
         kind: "oauth" or "webhook".
         is_admin: Whether that user is an administrator (only then the portal shows everything).
         missing: What will not work, for each missing scope.
+        installed: False where the portal waits for the application's page to say that its installation is finished.
     """
 
     portal_id: int
@@ -53,6 +55,7 @@ class Connected:
     is_admin: bool
     scope: tuple[str, ...]
     missing: Mapping[str, str]
+    installed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Identity:
     is_admin: bool
     time_zone: str | None
     scope: tuple[str, ...]
+    installed: bool
 
 
 class Registrar:
@@ -89,8 +93,8 @@ class Registrar:
             auth.rest_url, member_id=None, domain=domain, kind="webhook", identity=identity, secret=auth.secret
         )
 
-    def store_answer(self, answer: TokenAnswer) -> Connected:
-        """Raises UsageError or ConnectError."""
+    def store_answer(self, answer: TokenAnswer, *, application_token: str | None = None) -> Connected:
+        """With the secret of the portal's events, where it came beside. Raises UsageError or ConnectError."""
         endpoint = answer.client_endpoint or ""
         base = portal_url(_origin(endpoint))
         identity = self._identify(GrantAuth(endpoint, answer.grant))
@@ -101,6 +105,7 @@ class Registrar:
             kind="oauth",
             identity=replace(identity, scope=identity.scope or tuple(filter(None, answer.scope.split(",")))),
             answer=answer,
+            application_token=application_token,
         )
 
     def _identify(self, auth: Auth) -> Identity:
@@ -122,6 +127,7 @@ class Registrar:
             is_admin=is_admin(read.result),
             time_zone=viewer.zone.key if viewer.zone else None,
             scope=_granted(answers, scope),
+            installed=_installed(answers, info),
         )
 
     def _store(
@@ -134,6 +140,7 @@ class Registrar:
         identity: Identity,
         answer: TokenAnswer | None = None,
         secret: str = "",
+        application_token: str | None = None,
     ) -> Connected:
         with self._database.write() as session:
             account = register_account(
@@ -153,6 +160,8 @@ class Registrar:
                 self._token_store.save_new(session, account.id, answer.grant)
             else:
                 self._token_store.save_webhook(session, account.id, secret, now=self._clock.now())
+            if application_token is not None and identity.is_admin:  # anybody may open the application's page
+                hints.save_application_token(session, account.portal_id, application_token)
             portal = portals.get_portal(session, account.portal_id)
         if portal is None:
             raise ConnectError(f"{domain} was removed while it was being connected: connect again")
@@ -165,6 +174,7 @@ class Registrar:
             is_admin=identity.is_admin,
             scope=identity.scope,
             missing=missing_scopes(identity.scope),
+            installed=identity.installed,
         )
 
 
@@ -179,6 +189,16 @@ def _granted(answers: Answers, scope: Call) -> tuple[str, ...]:
         return tuple(sorted(granted_scopes(read))) if isinstance(read, Answer) else ()
     except PortalError:
         return ()
+
+
+def _installed(answers: Answers, info: Call) -> bool:
+    """False only where the portal says so (vendor: sdk/bx24-js-sdk/system-functions/bx24-install-finish.md)."""
+    read = answers.get(info)
+    try:
+        said = read.decode(dict[str, Any]).get("INSTALLED") if isinstance(read, Answer) else None
+    except PortalError:
+        return True
+    return said is not False
 
 
 def _origin(url: str) -> str:

@@ -13,8 +13,22 @@ from worker.emulator.faults import Fault, Faults
 from worker.emulator.portal import Portal
 from worker.emulator.requestlog import RequestLog
 from worker.emulator.server.grants import Grant
+from worker.emulator.server.posts import event_form, install_form, page_form
 from worker.emulator.server.tokens import TokenServer
 from worker.emulator.spec import PortalSpec
 from worker.emulator.world.life import Life
 
-__all__ = ["Emulator", "Fault", "Faults", "Grant", "Life", "Portal", "PortalSpec", "RequestLog", "TokenServer"]
+__all__ = [
+    "Emulator",
+    "Fault",
+    "Faults",
+    "Grant",
+    "Life",
+    "Portal",
+    "PortalSpec",
+    "RequestLog",
+    "TokenServer",
+    "event_form",
+    "install_form",
+    "page_form",
+]

@@ -39,6 +39,10 @@ class Portal(Acts):
         self.member_id = md5(f"{spec.name}/{spec.seed}".encode(), usedforsecurity=False).hexdigest()
         self.client_id = f"local.{self.member_id[:14]}.{spec.seed:08d}"
         self.client_secret = secrets.token_urlsafe(36)
+        self.application_token = secrets.token_hex(16)
+        """The same in every event of this portal (events/safe-event-handlers.md)."""
+        self.installed = True
+        """Whether the application's page has said that its installation is finished."""
         self.redirect_uris: list[str] = []
         self.login_as: int | None = None
         """Who clicks "allow"; None: the administrator."""

@@ -28,7 +28,12 @@ def claim_due(session: Session, *, now: datetime, enqueued_for: timedelta, limit
     sick = Portal.breaker_failures > 0
     due = and_(
         Portal.status == "active",
-        or_(Portal.next_run_at.is_(None), Portal.next_run_at <= now, Portal.scheduled_at > now + TOLERANCE),
+        or_(
+            Portal.next_run_at.is_(None),
+            Portal.next_run_at <= now,
+            Portal.scheduled_at > now + TOLERANCE,
+            and_(Portal.hinted_at.is_not(None), ~sick),  # a portal that does not answer is left alone all the same
+        ),
         unclaimed := is_over(Portal.enqueued_until, now, longest=enqueued_for),
         is_over(Portal.lease_until, now),
     )

@@ -8,7 +8,7 @@ from worker.breaker import Breaker, BreakerState
 from worker.clock import Stopwatch
 from worker.errors import B24SyncError, TransientError
 from worker.resources.registry import LISTED
-from worker.storage import cursors, leases, portals, rejected, runs
+from worker.storage import cursors, hints, leases, portals, rejected, runs
 from worker.storage.cursors import Cursor
 from worker.storage.session import Database
 from worker.sync import due
@@ -41,6 +41,7 @@ class Result:
         breaker: As it is after the turn.
         watch: Since the turn began.
         attempt: Which try of the same job this was, from 1.
+        hint: Of an online event, as the turn found it and read what it told of; None: there was none.
     """
 
     states: Mapping[str, Cursor]
@@ -48,6 +49,7 @@ class Result:
     breaker: Breaker
     watch: Stopwatch
     attempt: int
+    hint: datetime | None = None
 
 
 def judge(
@@ -95,6 +97,8 @@ def close(database: Database, fence: Fence, result: Result, now: datetime, inter
                 last_run_at=now,
                 last_status=str(report.status),
             )
+        if result.hint is not None:
+            hints.clear_hint(session, fence.portal_id, result.hint)
         if result.reports:
             portals.save_breaker(session, fence.portal_id, result.breaker)
         next_run_at = _next_run(next_runs, result.breaker, now)

@@ -36,6 +36,9 @@ Counted by the clock that never steps; Celery's own time limits do nothing on th
 OVERTIME = timedelta(minutes=4)
 """What one request may take beyond it, with its answer still written: the lease is renewed so long."""
 
+NEWS = frozenset({"tasks", "calendar"})
+"""What an online event's hint makes due."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -138,7 +141,8 @@ class PortalSync:
                 with about(portal=portal.member_id, domain=portal.domain):
                     reports, troubles = self._read(agenda, accounts)
                 breaker = judge(breaker, troubles, self._clock.now(), self._intervals.sync, self._jitter)
-            result = Result(states, reports, breaker, watch, attempt)
+            hint = portal.hinted_at if portal is not None and set(due) >= NEWS else None
+            result = Result(states, reports, breaker, watch, attempt, hint)
             outcome = close(self._database, fence, result, self._clock.now(), self._intervals.sync)
             self._teller.tell(portal.domain if portal else "", outcome.reports, outcome.run_ids)
             return outcome
@@ -149,10 +153,12 @@ class PortalSync:
             return []
         if breaker.state(now) is BreakerState.OPEN and not wish.at_once:
             return []
+        hinted = NEWS if portal.hinted_at is not None else frozenset()
         return [
             name
             for name in RESOURCES
-            if (wish.resources is None or name in wish.resources) and (wish.at_once or is_due(states[name], now))
+            if (wish.resources is None or name in wish.resources)
+            and (wish.at_once or name in hinted or is_due(states[name], now))
         ]
 
     def _read(self, agenda: _Agenda, accounts: Sequence[Account]) -> tuple[list[Report], list[B24SyncError | None]]:

@@ -10,7 +10,9 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from worker.web import guard, texts
 from worker.web.connecting import connect, connect_form, oauth_callback
 from worker.web.context import SERVICE, Check, Context
+from worker.web.events import events
 from worker.web.health import healthz
+from worker.web.install import install
 from worker.web.metrics import metrics
 from worker.web.render import message
 from worker.web.server import MAX_BODY
@@ -33,6 +35,8 @@ def create_app(wiring: Wiring, checks: Mapping[str, Check] | None = None) -> Fla
     app.add_url_rule("/connect", view_func=connect_form)
     app.add_url_rule("/connect", view_func=connect, methods=["POST"])
     app.add_url_rule("/oauth/callback", view_func=oauth_callback)
+    app.add_url_rule("/install", view_func=install, methods=["POST"])
+    app.add_url_rule("/events", view_func=events, methods=["POST"])
     app.add_url_rule("/healthz", view_func=healthz)
     app.add_url_rule("/metrics", view_func=metrics)
     app.register_error_handler(HTTPException, _show_http_error)

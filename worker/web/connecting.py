@@ -73,7 +73,7 @@ def oauth_callback() -> Any:  # noqa: ANN401
         return message(texts.NOT_CONNECTED, str(error)), HTTPStatus.BAD_REQUEST
     told = facts(portal=connected.member_id, domain=connected.domain)
     log.info("connected %s as user %d", connected.domain, connected.user_id, extra=told)
-    answer = make_response(render("connected.html", connected=connected, by_form=by_form))
+    answer = make_response(render("connected.html", connected=connected, by_form=by_form, finish=False))
     answer.delete_cookie(COOKIE, path=urlsplit(wiring().settings.redirect_uri).path or "/")
     return answer
 

@@ -14,8 +14,8 @@ from worker.web import texts
 from worker.web.context import SERVICE, wiring
 from worker.web.render import message
 
-OPEN = frozenset({"healthz", "oauth_callback", "static"})
-"""Asked without a password: by machines, by a person on the way back from a portal, and what holds nothing."""
+OPEN = frozenset({"healthz", "oauth_callback", "static", "install", "events"})
+"""Asked without a password: by machines and portals, by a person on the way back from one, and what holds nothing."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -64,6 +64,8 @@ def add_headers(response: Response) -> Response:
     """What a page needs more than this (the portal's frame) it has set itself."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if "frame-ancestors 'none'" not in response.headers["Content-Security-Policy"]:
+        del response.headers["X-Frame-Options"]  # it cannot name who may
     if request.endpoint == "static":
         response.headers["Cache-Control"] = "no-cache"  # kept, but asked about: an update is seen at once
     return response

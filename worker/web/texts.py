@@ -41,9 +41,13 @@ WRONG_HOST = "Not known by this name"
 WRONG_HOST_CURE = (
     "Open b24sync by the address it listens on or that of B24SYNC_REDIRECT_URI, or set B24SYNC_WEB_PASSWORD."
 )
+NO_INSTALLATION = "This is not what a portal sends when the application is installed or opened on it."
+TOO_MANY_INSTALLATIONS = "Too many installations in this minute: open the application once more in a minute."
+NO_EVENT = "This is no event of a portal: event, auth[member_id] and auth[application_token] are needed."
+FORGED_EVENT = "This event is not taken: its application_token is not the one that the portal's installation brought."
+EVENT_TAKEN = "Taken."
 NOTHING_HERE = "There is nothing here for this request."
-FAILED = "Something went wrong"
-FAILED_CURE = "The log of b24sync tells more."
+FAILED, FAILED_CURE = "Something went wrong", "The log of b24sync tells more."
 
 NEEDS = "What needs you"
 NEVER = "never"

@@ -20,6 +20,7 @@ class Site(Protocol):
     queue: Queue
     scope: str
     client_id: str
+    installed: bool
     faults: Faults
     operating: Operating
     spoiled: list[str]

@@ -38,7 +38,7 @@ def app_info(call: Call) -> Json:
         "CODE": call.portal.client_id,
         "VERSION": 1,
         "STATUS": "L",
-        "INSTALLED": True,
+        "INSTALLED": call.portal.installed,
         "PAYMENT_EXPIRED": "N",
         "DAYS": None,
         "LANGUAGE_ID": spec.language,

@@ -70,6 +70,13 @@ class Portal(Base):
         KeyText, comment="Events taken under this ID are not cleared yet: they are asked for again"
     )
 
+    application_token_hash: Mapped[str | None] = mapped_column(
+        Sha256, comment="SHA-256 of the secret that online events carry; NULL: no installation told it"
+    )
+    hinted_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime, comment="When an online event told of news that no turn has read yet; NULL: none"
+    )
+
 
 class Account(Base):
     """One user's authorization on a portal."""
