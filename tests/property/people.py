@@ -38,6 +38,8 @@ class People:
         self.silent: set[int] = set()
         """Tasks changed past the task service, also the children of a deleted one."""
         self.deleted: set[int] = set()
+        self.returned: set[int] = set()
+        """Restored, and not found by a sweep yet."""
         self.restored: set[int] = set()
         self.told: set[int] = set()
         """Deleted tasks that the portal wrote down in its queue of events."""
@@ -96,6 +98,7 @@ class People:
             self.restored.discard(task.task_id)
             if any(bound.offline and bound.event == "ONTASKDELETE" for bound in self.portal.queue.bindings):
                 self.told.add(task.task_id)
+            self.returned.discard(task.task_id)
 
     def restore_task(self, draw: Draw) -> None:
         if self.portal.world.bin:
@@ -103,6 +106,7 @@ class People:
             self.portal.restore_task(task_id)
             self.restored.add(task_id)
             self.told.discard(task_id)
+            self.returned.add(task_id)
 
     def plan_the_day(self, draw: Draw) -> None:
         ids = self.portal.world.task_ids

@@ -73,15 +73,16 @@ class Unseen:
         if table != "tasks":
             return False
         people = self._people
-        if own_id in self.hidden | people.restored:
+        if own_id in self.hidden:
             return True
         if column is None:
-            return own_id in people.deleted and told == "only in the mirror"
-        return own_id in people.silent and column in {"title", "priority", "parent_id"}
+            return own_id in (people.returned if told == "lost" else people.deleted)
+        return own_id in people.restored or (own_id in people.silent and column in {"title", "priority", "parent_id"})
 
     def swept(self) -> None:
         """All IDs were looked at."""
         self._people.deleted.clear()
+        self._people.returned.clear()
 
     def reread(self, *, with_rights: bool) -> None:
         """All tasks were read."""
