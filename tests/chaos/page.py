@@ -13,8 +13,8 @@ INTRODUCTION = """\
 
 The emulated portal of the tests can go wrong in {kinds} ways. Each of them is put in the way of every resource: of its
 first run, of a run that looks for changes, and of a sweep of all IDs (`--reconcile`; planner and calendar have none:
-they are read whole in every run). This page is written by `make chaos` and compared with a new measurement by
-`make test`, so it cannot be out of date.
+they are read whole in every run). "events" is the portal's queue of offline events, read beside the changes of tasks.
+This page is written by `make chaos` and compared with a new measurement by `make test`, so it cannot be out of date.
 
 Every cell was held to these promises, and the tests fail if one is broken:
 
@@ -33,6 +33,7 @@ A cell is the outcome and the number of HTTP requests of the whole run, those to
 | incomplete | not everything could be read: nothing deleted, no cursor moved; the next run goes on |
 | failed | nobody answered, or the portal refused: the next run begins where this one began |
 | reconnect | `failed`, and a person must run `b24sync connect`: the refresh token is dead or lost |
+| later | the run is `ok` without the queue of events: a deletion that it would have told is known one turn later |
 | - | the trouble cannot meet this resource |
 
 `guarded` is not among them: none of these makes records look deleted in bulk. "(throughout)" means that every answer of

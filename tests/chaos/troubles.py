@@ -13,7 +13,7 @@ from worker.errors import Unreachable
 FIRST, CHANGES, SWEEP = "first", "changes", "sweep"
 RUNS = {
     FIRST: ("users", "tasks", "planner", "calendar"),
-    CHANGES: ("users", "tasks", "planner", "calendar"),
+    CHANGES: ("users", "tasks", "planner", "calendar", "events"),
     SWEEP: ("users", "tasks"),  # the others read everything in every run
 }
 ALWAYS = 1_000_000
@@ -22,6 +22,7 @@ METHODS = {
     "tasks": "tasks.task.list",
     "planner": "task.planner.getlist",
     "calendar": "calendar.event.get",
+    "events": "event.offline.get",
 }
 JUNK: Mapping[str, Mapping[str, Any]] = {
     "users": {"field": "ACTIVE", "value": "maybe"},
