@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_process_init, worker_shutting_down
 
 from worker import log
 from worker.config import Settings
@@ -83,7 +83,10 @@ def _separate_app() -> Celery:
         sys.stderr.writelines(f"b24sync: {problem}\n" for problem in problems)
         raise SystemExit(2)
     log.set_up()
-    return create_app(Wiring(settings))
+    wiring = Wiring(settings)
+    # Celery waits for running jobs without limit. On threads a turn ends at its next page; a fork hears nothing.
+    worker_shutting_down.connect(lambda **_: wiring.stop.set(), weak=False)
+    return create_app(wiring)
 
 
 def __getattr__(name: str) -> Celery:

@@ -20,6 +20,7 @@ from worker.web.metrics import METRICS, Definition
 from worker.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
 
 
 @cache
@@ -29,8 +30,7 @@ def readme() -> str:
 
 @cache
 def documents() -> str:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -141,8 +141,18 @@ def test_a_view_is_in_the_readme(view: str):
     assert f"`{view}`" in readme()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_shows_is_one(page: Path):
+    text = page.read_text(encoding="utf-8")
+    spans = re.findall(r"`b24sync ([a-z]+)", text)
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    lines = re.findall(r"^b24sync(?:-as-service)? ([a-z]+)", blocks, re.MULTILINE)
+
+    assert set(spans + lines) <= set(COMMANDS)
+
+
 def test_every_link_between_the_pages_leads_somewhere():
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+    for page in PAGES:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
