@@ -21,7 +21,6 @@ from worker.bitrix24.replay import NoAuth, Replay
 from worker.bitrix24.throttle import Throttle
 from worker.budget import Unlimited
 from worker.clock import Clock
-from worker.config import Settings
 from worker.errors import UsageError
 from worker.resources.events import EventsMode
 from worker.storage import migrate, portals
@@ -51,9 +50,8 @@ class _Reader:
 
 def record(wiring: Wiring, portal: Portal, account: Account, file: TextIO) -> list[Report]:
     """Read everything of `portal` once and write the answers to `file`. Raises LeaseLost."""
-    settings = wiring.settings
     recorder = Recorder(wiring.transport, file, wiring.clock)
-    options = _options(settings)
+    options = wiring.sync_options
     recorder.write(
         {
             "b24sync_recording": tape.VERSION,
@@ -83,7 +81,7 @@ def record(wiring: Wiring, portal: Portal, account: Account, file: TextIO) -> li
     return reports
 
 
-def replay(settings: Settings, path: Path, url: str | None, stopping: Callable[[], bool]) -> list[Report]:
+def replay(wiring: Wiring, path: Path, url: str | None) -> list[Report]:
     """Read everything from the recording at `path`, into the database at `url` or into one that is thrown away.
 
     In a named database the recorded portal stands as `recording:<hash of the file>`: no row of a real one is touched.
@@ -91,7 +89,7 @@ def replay(settings: Settings, path: Path, url: str | None, stopping: Callable[[
     recording = Replay(path)
     with path.open("rb") as file:
         name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    reader, options = _told(recording.header, path, f"recording:{name}", _options(settings))
+    reader, options = _told(recording.header, path, f"recording:{name}", wiring.sync_options)
 
     def client(_portal: Portal, _account: Account) -> Client:
         clock = recording.clock
@@ -104,17 +102,8 @@ def replay(settings: Settings, path: Path, url: str | None, stopping: Callable[[
             reader=reader,
             options=options,
             client_for=client,
-            stopping=stopping,
+            stopping=wiring.stop.is_set,
         )
-
-
-def _options(settings: Settings) -> SyncOptions:
-    return SyncOptions(
-        calendars=settings.calendars,
-        past_days=settings.calendar_past_days,
-        future_days=settings.calendar_future_days,
-        max_delete_share=settings.max_delete_share,
-    )
 
 
 def _told(header: Mapping[str, Any], path: Path, member_id: str, options: SyncOptions) -> tuple[_Reader, SyncOptions]:

@@ -123,13 +123,19 @@ class Wiring:
             leases=self.lease_keeper,
             client_for=self.client_for,
             intervals=Intervals(settings.sync_interval, settings.reconcile_interval, settings.full_interval),
-            options=SyncOptions(
-                calendars=settings.calendars,
-                past_days=settings.calendar_past_days,
-                future_days=settings.calendar_future_days,
-                max_delete_share=settings.max_delete_share,
-            ),
+            options=self.sync_options,
             stopping=self.stop.is_set,
+        )
+
+    @property
+    def sync_options(self) -> SyncOptions:
+        """What the settings say about a run."""
+        settings = self.settings
+        return SyncOptions(
+            calendars=settings.calendars,
+            past_days=settings.calendar_past_days,
+            future_days=settings.calendar_future_days,
+            max_delete_share=settings.max_delete_share,
         )
 
     def client_for(

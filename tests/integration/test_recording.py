@@ -20,6 +20,7 @@ from worker.storage import portals
 from worker.storage.models import Base
 from worker.storage.session import Database
 from worker.sync.report import Mode
+from worker.wiring import Wiring
 
 TEXTS = {
     "tasks": ("title", "description", "tags", "crm_links"),
@@ -55,7 +56,7 @@ def replayed(text: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     path = folder / "recording.jsonl"
     path.write_text(text)
     url = f"sqlite:///{folder / 'replayed' / 'b24sync.db'}"
-    reports = recording.replay(Settings.load({}), path, url, lambda: False)
+    reports = recording.replay(Wiring(Settings.load({})), path, url)
     assert {str(report.status) for report in reports} == {"ok"}, [report.error for report in reports]
     database = Database(url)
     with database.read() as session:
@@ -194,7 +195,7 @@ def test_a_refusal_is_recorded_and_replayed(stage: Stage, tmp_path: Path):
 
     path = tmp_path / "recording.jsonl"
     path.write_text(file.getvalue())
-    again = recording.replay(Settings.load({}), path, None, lambda: False)
+    again = recording.replay(Wiring(Settings.load({})), path, None)
     assert [(one.resource, str(one.status)) for one in again] == [(one.resource, str(one.status)) for one in reports]
     assert "failed" in {str(one.status) for one in again}
 

@@ -15,8 +15,10 @@ from worker.bitrix24.structural import CONTAINERS, FORMS, is_structural, plain
 STRICT = ""
 """The name of a field whose content is a person's, whatever the names inside say."""
 
+_DAYS = "byday"  # a map of days to themselves: {"MO": "MO"}
 _FIELD = re.compile(r"[~A-Za-z_][A-Za-z0-9_~]{0,63}")
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
+_INDEX = re.compile(r"[0-9]{1,4}")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<rest>T[0-9]{2}:[0-9]{2}:[0-9]{2}(?P<zone>.*))?", re.DOTALL)
 _CODE = re.compile(r"[A-Za-z0-9_.]{0,100}")
 _FLAGS = frozenset({"Y", "N", "0", "1"})
@@ -84,13 +86,15 @@ class Masking:
         own = plain(key)
         if own in FORMS or own in CONTAINERS:
             return self.value(own, item, depth + 1)
-        inherited = name if name in FORMS or _DIGITS.fullmatch(key) else STRICT
-        return self.value(inherited, item, depth + 1)
+        inherited = name == _DAYS or _DIGITS.fullmatch(key)
+        return self.value(name if inherited else STRICT, item, depth + 1)
 
     def _inner(self, name: str, key: str) -> str:
         """A key: names of fields and numbers are told, whatever else people named is not."""
-        known = name != STRICT and (_FIELD.fullmatch(key) or is_structural(name, key))
-        return key if known or _DIGITS.fullmatch(key) else self._mark(key)
+        if name == STRICT:
+            return key if _INDEX.fullmatch(key) else self._mark(key)
+        known = _FIELD.fullmatch(key) or _DIGITS.fullmatch(key) or (name == _DAYS and is_structural(name, key))
+        return key if known else self._mark(key)
 
     def _string(self, name: str, text: str) -> str:
         if is_structural(name, text) or text in _FLAGS or not text.strip():

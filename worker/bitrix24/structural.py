@@ -33,7 +33,7 @@ _FIELDS = {
     """,
     _CODE: """
         status mark duration_type cal_type meeting_status accessibility importance private_event event_type
-        external_type type site_id freq byday user_type active admin is_online deleted dt_skip_time is_meeting
+        external_type site_id freq byday user_type active admin is_online deleted dt_skip_time is_meeting
         is_accessible_to_user not_viewed favorite is_muted is_pinned is_pinned_in_group multitask replicate
         allow_change_deadline allow_time_tracking task_control add_in_report match_work_time subordinate
         description_in_bbcode opened attendees_codes entity_id language_id is_collab scope

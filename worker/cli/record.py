@@ -55,7 +55,7 @@ def replay(app: App, *, file: Path, database: str | None, as_json: bool) -> None
       b24sync replay acme.jsonl --database sqlite:///acme.db
     """
     with stopped_by_signals(app.stop):
-        reports = recording.replay(app.settings, file, database, app.stop.is_set)
+        reports = recording.replay(app.wiring, file, database)
     if as_json:
         click.echo(json.dumps({"runs": [report.as_dict() for report in reports]}))
     else:
