@@ -39,7 +39,8 @@ class Doubts:
         """Those of the `doubtful` events that are not believed yet; of all that were `read` the others are settled."""
         doubted = set()
         for event_id in doubtful:
-            since = self._since.setdefault(event_id, self._now)
+            # A clock that was set back since then starts the patience anew.
+            since = self._since[event_id] = min(self._since.get(event_id, self._now), self._now)
             if not self._force and self._now - since < PATIENCE:
                 doubted.add(event_id)
         for event_id in set(read) - doubted:
