@@ -3,7 +3,9 @@
 Every setting is one that was measured or read in Celery's source; the reasons stand beside them.
 """
 
+import mmap
 import sys
+import time
 from typing import Any
 
 from celery import Celery
@@ -20,6 +22,8 @@ JOBS = ("tasks.sync", "tasks.tokens", "tasks.maintenance")
 
 NO_BROKER = "CELERY_BROKER_URL is not set: a separate Celery worker or beat needs it (`b24sync run` does not)"
 """Celery alone would silently take amqp on localhost."""
+
+_LOOK = 0.2
 
 LONGEST_JOB = 7200
 """Seconds; longer than a turn's deadline and any countdown, or Redis would hand a running job to a second worker."""
@@ -72,6 +76,32 @@ def _transport_options(broker: str) -> dict[str, Any]:
     return {"confirm_publish": True}
 
 
+class SharedStop:
+    """A stop flag that forked children see: the warm shutdown is told to the worker's main process alone.
+
+    One byte of shared memory and no lock, for a child that is killed while it holds a lock would stop all others.
+    """
+
+    def __init__(self) -> None:
+        self._byte = mmap.mmap(-1, 1)
+
+    def is_set(self) -> bool:
+        return self._byte[0] == 1
+
+    def set(self) -> None:
+        self._byte[0] = 1
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Looks a few times a second."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+            if left <= 0:
+                return False
+            time.sleep(left)
+        return True
+
+
 def _separate_app() -> Celery:
     """The app for `celery -A worker ...`. A sentence and exit 2 where the settings do not allow it."""
     try:
@@ -83,8 +113,8 @@ def _separate_app() -> Celery:
         sys.stderr.writelines(f"b24sync: {problem}\n" for problem in problems)
         raise SystemExit(2)
     log.set_up()
-    wiring = Wiring(settings)
-    # Celery waits for running jobs without limit. On threads a turn ends at its next page; a fork hears nothing.
+    wiring = Wiring(settings, SharedStop())
+    # Celery waits for running jobs without limit; so a turn ends at its next request, in a forked child too.
     worker_shutting_down.connect(lambda **_: wiring.stop.set(), weak=False)
     return create_app(wiring)
 

@@ -28,10 +28,22 @@ class Clock(Protocol):
         ...
 
 
+class StopFlag(Protocol):
+    """Whether the program was asked to end; `threading.Event` is one."""
+
+    def is_set(self) -> bool: ...
+
+    def set(self) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it is set, `timeout` seconds at most; whether it is."""
+        ...
+
+
 class SystemClock:
     """The machine's clock. A set `stop` event ends every pause at once, with Interrupted."""
 
-    def __init__(self, stop: threading.Event | None = None) -> None:
+    def __init__(self, stop: StopFlag | None = None) -> None:
         self._stop = stop or threading.Event()
 
     def now(self) -> datetime:

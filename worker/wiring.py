@@ -16,22 +16,22 @@ from worker.bitrix24.refresh import Ask, TokenKeeper
 from worker.bitrix24.throttle import Throttle
 from worker.bitrix24.transport import Sender, Transport
 from worker.budget import Unlimited
-from worker.clock import SystemClock
+from worker.clock import StopFlag, SystemClock
 from worker.config import Settings, tick_period
 from worker.connect import Connector, Registrar
-from worker.errors import B24SyncError, NeedsReauth, UsageError
-from worker.log import News, facts
+from worker.errors import NeedsReauth, UsageError
 from worker.storage import leases, logins, migrate, portals, rejected, runs
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
 from worker.storage.cipher import Cipher, load_or_create_key_file
 from worker.storage.models import Account, Portal
 from worker.storage.session import Database
-from worker.storage.tokens import SqlTokenStore, token_dates
+from worker.storage.tokens import SqlTokenStore
 from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals
 from worker.sync.portal import PortalSync
+from worker.sync.renewal import Renewal
 from worker.sync.turn import SyncOptions
-from worker.tokens import Grant, Token, should_renew
+from worker.tokens import Grant, Token
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,11 @@ CLAIMED_AT_ONCE = 500
 class Wiring:
     """The parts of one process, made when first asked for."""
 
-    def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
+    def __init__(self, settings: Settings, stop: StopFlag | None = None) -> None:
         self.settings = settings
-        self.stop = stop or threading.Event()
+        self.stop: StopFlag = stop or threading.Event()
         self.clock = SystemClock(self.stop)
         self.transport = Transport()
-        self._news = News()
         self._owner = f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     @cached_property
@@ -138,6 +137,20 @@ class Wiring:
             max_delete_share=settings.max_delete_share,
         )
 
+    @cached_property
+    def renewal(self) -> Renewal:
+        settings = self.settings
+        return Renewal(
+            database=self.ready_database,
+            keeper=self.token_keeper,
+            asking=self._asking,
+            clock=self.clock,
+            stopping=self.stop.is_set,
+            tick=tick_period(settings.sync_interval),
+            interval=settings.sync_interval,
+            margin=settings.token_margin,
+        )
+
     def client_for(
         self, portal: Portal, account: Account, *, max_attempts: int = MAX_ATTEMPTS, sender: Sender | None = None
     ) -> Client:
@@ -176,41 +189,8 @@ class Wiring:
                 leases.unclaim(session, portal_ids)
 
     def renew_tokens(self) -> list[int]:
-        """Renew the pairs that `should_renew` names; returns their accounts. One account's trouble is not another's."""
-        with self.ready_database.read() as session:
-            dates = [pair for pair in token_dates(session) if pair.kind == "oauth" and pair.account_status == "ok"]
-        renewed = []
-        for pair in dates:
-            active = pair.portal_status == "active"
-            now = self.clock.now()
-            if not should_renew(
-                now=now,
-                tick=tick_period(self.settings.sync_interval),
-                next_run_at=(pair.next_run_at or now) if active else None,
-                interval=self.settings.sync_interval,
-                margin=self.settings.token_margin,
-                access_expires_at=pair.access_expires_at,
-                expires_in=pair.expires_in,
-                refresh_issued_at=pair.refresh_issued_at,
-            ):
-                continue
-            with self.database.read() as session:
-                account = portals.get_account(session, pair.account_id)
-                portal = portals.get_portal(session, pair.portal_id)
-            if account is None or portal is None:
-                continue
-            about_it = facts(portal=portal.member_id, domain=portal.domain)
-            try:
-                self.token_keeper.refresh(account.id, pair.version, self._asking(portal))
-            except B24SyncError as error:
-                # Said once: the next tick tries again, a few seconds later.
-                level = logging.WARNING if self._news.is_new(account.id, str(error)) else logging.DEBUG
-                log.log(level, "%s: its token could not be renewed: %s", portal.domain, error, extra=about_it)
-            else:
-                self._news.is_new(account.id, None)
-                log.debug("%s: the token of user %d is renewed", portal.domain, account.user_id, extra=about_it)
-                renewed.append(account.id)
-        return renewed
+        """Renew what the next runs would meet expired; returns the accounts."""
+        return self.renewal.run()
 
     def maintain(self) -> None:
         """Fold quiet runs, drop what is old."""
