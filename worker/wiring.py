@@ -22,7 +22,7 @@ from worker.connect import Connector, Registrar
 from worker.errors import NeedsReauth, UsageError
 from worker.storage import leases, logins, migrate, portals, rejected, runs
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
-from worker.storage.cipher import Cipher, load_or_create_key_file
+from worker.storage.cipher import Cipher, KeyFile
 from worker.storage.models import Account, Portal
 from worker.storage.session import Database
 from worker.storage.tokens import SqlTokenStore
@@ -65,7 +65,7 @@ class Wiring:
 
     @cached_property
     def cipher(self) -> Cipher:
-        return Cipher(self.settings.encryption_keys or load_or_create_key_file(self.settings.key_file))
+        return Cipher(self.settings.encryption_keys or KeyFile(self.settings.key_file))
 
     @cached_property
     def token_store(self) -> SqlTokenStore:

@@ -124,3 +124,20 @@ def worker_and_beat(stage: Callable, broker: str) -> None:
     worker = ("celery", "-A", "worker", "worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "INFO")
     with here.process(*worker), here.process("celery", "-A", "worker", "beat"):
         here.wait(lambda: whole(here))
+
+
+@pytest.mark.redis
+def test_sigterm_ends_a_prefork_worker_after_the_request_that_is_under_way(stage: Callable, redis_broker: str):
+    """Celery waits for the job without limit and tells its children nothing: the job must see the stop by itself."""
+    here = stage(CELERY_BROKER_URL=redis_broker)
+    here.connect()
+    here.portal.faults.add("hang", times=1000, seconds=3)
+    here.portal.requests.reset()
+    prefork = ("celery", "-A", "worker", "worker", "--pool", "prefork", "--concurrency", "1")
+    with here.process("celery", "-A", "worker", "beat"), here.process(*prefork) as worker:
+        here.wait(lambda: here.portal.requests.http)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=60) == 0
+    assert here.portal.requests.http == 1
+    assert {run.status for run in here.runs()} <= {"incomplete"}
+    here.portal.faults.clear()

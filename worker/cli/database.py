@@ -99,4 +99,7 @@ def rotate_keys(app: App) -> None:
     with database.write() as session:
         count = rotate(session, cipher)
     say(f"the secrets of {amount(count, 'account')} are encrypted with {which}")
-    say("restart what runs: `b24sync run` and Celery workers still hold the old keys")
+    if settings.encryption_keys:
+        say("restart what runs: a process keeps the environment, and with it the keys, that it was started with")
+    else:
+        say("what runs takes up the new key by itself")

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,36 +21,75 @@ class Cipher:
     """Fernet with several keys: the first encrypts, all decrypt.
 
     Args:
-        keys: As in B24SYNC_ENCRYPTION_KEYS.
+        keys: As in B24SYNC_ENCRYPTION_KEYS; or whoever tells them as they are now, asked at every use: so a daemon that
+            runs takes up new keys.
     """
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        if not keys:
-            raise UsageError(f"{SETTING} holds no key")
-        try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
-        except ValueError:
-            raise UsageError(f"{SETTING} must be Fernet keys (32 bytes, url-safe base64), comma-separated") from None
+    def __init__(self, keys: Sequence[str] | Callable[[], Sequence[str]]) -> None:
+        self._told = keys if callable(keys) else lambda: keys
+        self._ring = _ring(self._told())
 
     def encrypt(self, secret: str) -> str:
-        return self._fernet.encrypt(secret.encode()).decode()
+        return self._now().encrypt(secret.encode()).decode()
 
     def decrypt(self, stored: str) -> str:
         """Raises UsageError when no key fits."""
         try:
-            return self._fernet.decrypt(stored).decode()
+            return self._now().decrypt(stored).decode()
         except InvalidToken:
             raise _no_key_fits() from None
 
     def renew(self, stored: str) -> str:
         """The same secret, encrypted with the first key."""
         try:
-            return self._fernet.rotate(stored).decode()
+            return self._now().rotate(stored).decode()
         except InvalidToken:
             raise _no_key_fits() from None
 
+    def _now(self) -> MultiFernet:
+        keys = tuple(self._told())
+        if keys != self._ring[0]:
+            self._ring = _ring(keys)  # one assignment: threads see the old ring or the new one
+        return self._ring[1]
+
     def __repr__(self) -> str:
         return "Cipher(...)"
+
+
+class KeyFile:
+    """The keys of a file as they are now: read anew when the file was replaced. It is made where there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._keys = load_or_create_key_file(path)
+        self._mark = _mark_of(path)
+
+    def __call__(self) -> Sequence[str]:
+        """A file that cannot be read for the moment changes nothing."""
+        mark = _mark_of(self._path)
+        if mark is not None and mark != self._mark:
+            with suppress(UsageError):
+                self._keys = _read_keys(self._path)
+                self._mark = mark
+        return self._keys
+
+
+def _mark_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a file from the next."""
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_ino, told.st_mtime_ns, told.st_size
+
+
+def _ring(keys: Sequence[str]) -> tuple[tuple[str, ...], MultiFernet]:
+    if not keys:
+        raise UsageError(f"{SETTING} holds no key")
+    try:
+        return tuple(keys), MultiFernet([Fernet(key) for key in keys])
+    except ValueError:
+        raise UsageError(f"{SETTING} must be Fernet keys (32 bytes, url-safe base64), comma-separated") from None
 
 
 def rotate(session: Session, cipher: Cipher) -> int:

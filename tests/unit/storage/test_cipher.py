@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from worker.errors import UsageError
-from worker.storage.cipher import Cipher, add_key_to_file, load_or_create_key_file
+from worker.storage.cipher import Cipher, KeyFile, add_key_to_file, load_or_create_key_file
 
 ONE, TWO = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
@@ -112,3 +112,28 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cannot be written: .*or set B24SYNC_ENCRYPTION_KEYS"):
         load_or_create_key_file(tmp_path / "file" / "encryption.key")
+
+
+def test_a_replaced_key_file_is_read_anew(tmp_path: Path):
+    """By whoever holds it open: what was encrypted by another process with the new key is understood at once."""
+    file = tmp_path / "encryption.key"
+    cipher = Cipher(KeyFile(file))
+    old = cipher.encrypt("secret")
+    keys = add_key_to_file(file)
+
+    assert cipher.decrypt(Cipher(keys[:1]).encrypt("new")) == "new"
+    assert cipher.decrypt(old) == "secret"
+    assert Cipher(keys[:1]).decrypt(cipher.encrypt("mine")) == "mine"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nonsense"])
+def test_a_key_file_that_cannot_be_read_for_the_moment_changes_nothing(tmp_path: Path, content: bytes | None):
+    """An editor that writes it in two steps must not stop a daemon."""
+    file = tmp_path / "encryption.key"
+    cipher = Cipher(KeyFile(file))
+    stored = cipher.encrypt("secret")
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+
+    assert cipher.decrypt(stored) == "secret"
