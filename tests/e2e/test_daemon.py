@@ -139,5 +139,5 @@ def test_sigterm_ends_a_prefork_worker_after_the_request_that_is_under_way(stage
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=60) == 0
     assert here.portal.requests.http == 1
-    assert {run.status for run in here.runs()} <= {"incomplete"}
+    assert "incomplete" in {run.status for run in here.runs()}
     here.portal.faults.clear()

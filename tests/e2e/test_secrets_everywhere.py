@@ -26,8 +26,9 @@ def unpacked(written: bytes) -> bytes:
     """With what is packed inside: Celery's messages are base64 of JSON."""
     parts = [written]
     for found in _BASE64.findall(written):
-        padded = found + b"=" * (-len(found) % 4)
-        parts.append(base64.b64decode(padded))
+        whole = found.rstrip(b"=")
+        padded = whole if len(whole) % 4 != 1 else whole[:-1]
+        parts.append(base64.b64decode(padded + b"=" * (-len(padded) % 4)))
     return b"\n".join(parts)
 
 
@@ -76,7 +77,7 @@ def test_no_secret_is_written_anywhere(stage: Callable, redis_broker: str):
     written |= {str(file): file.read_bytes() for file in here.folder.rglob("*") if file.is_file()}
 
     assert len(secrets) >= 8
-    assert b"task-received" in written["the broker"], "the events are not among what was searched"
+    assert b"task-received" in unpacked(written["the broker"]), "the events are not among what was searched"
     assert any(name.endswith("b24sync.db") for name in written)
     for where, content in written.items():
         found = [secret for secret in secrets if secret.encode() in unpacked(content)]
@@ -93,9 +94,10 @@ def test_jobs_are_told_ids_and_nothing_else(stage: Callable, redis_broker: str):
         with here.process("celery", "-A", "worker", "beat"), here.process(*worker):
             here.wait(lambda: b"b24sync.sync_portal" in b"".join(sent))
     bodies = re.findall(rb'"body": ?"([A-Za-z0-9+/=]+)"', b"".join(sent).replace(b'\\"', b'"'))
-    messages = [json.loads(base64.b64decode(body)) for body in bodies]
+    found = [json.loads(base64.b64decode(body)) for body in bodies]
+    messages = [message for message in found if isinstance(message, list)]  # the others are workers' greetings
 
-    assert messages
+    assert any(args for args, *_ in messages)
     for args, kwargs, *_ in messages:
         assert kwargs == {}
         assert all(isinstance(arg, int) for arg in args)
