@@ -17,7 +17,7 @@ from worker.errors import SettingsError
 from worker.schedule import QUEUE, beat_schedule
 from worker.wiring import Wiring
 
-JOBS = ("tasks.sync", "tasks.tokens", "tasks.maintenance")
+JOBS = ("tasks.sync", "tasks.tokens", "tasks.maintenance", "tasks.alerts")
 """Named one by one: autodiscovery does not import `tasks.sync`."""
 
 NO_BROKER = "CELERY_BROKER_URL is not set: a separate Celery worker or beat needs it (`b24sync run` does not)"
@@ -49,7 +49,7 @@ def create_app(wiring: Wiring) -> Celery:
         task_time_limit=1800,
         beat_scheduler="celery.beat:Scheduler",  # no file: what is due stands in the database
         beat_max_loop_interval=5,
-        beat_schedule=beat_schedule(settings.sync_interval),
+        beat_schedule=beat_schedule(settings.sync_interval, alerts=settings.alert_webhook is not None),
         timezone="UTC",
         enable_utc=True,
     )

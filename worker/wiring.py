@@ -9,6 +9,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from functools import cached_property, partial
 
+from worker.alerts import Alerter
 from worker.bitrix24.auth import Auth, OAuthAuth, WebhookAuth
 from worker.bitrix24.client import MAX_ATTEMPTS, Client
 from worker.bitrix24.oauth import TokenServer
@@ -49,6 +50,7 @@ class Wiring:
         self.settings = settings
         self.stop: StopFlag = stop or threading.Event()
         self.clock = SystemClock(self.stop)
+        self._began = self.clock.monotonic()
         self.transport = Transport()
         self._owner = f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
@@ -191,6 +193,26 @@ class Wiring:
     def renew_tokens(self) -> list[int]:
         """Renew what the next runs would meet expired; returns the accounts."""
         return self.renewal.run()
+
+    @cached_property
+    def alerter(self) -> Alerter | None:
+        """None where no webhook is set."""
+        webhook = self.settings.alert_webhook
+        if webhook is None:
+            return None
+        return Alerter(
+            database=self.ready_database,
+            transport=self.transport,
+            clock=self.clock,
+            webhook=webhook,
+            interval=self.settings.sync_interval,
+            began=self._began,
+        )
+
+    def alert(self) -> None:
+        """Post what is new to the alert webhook."""
+        if self.alerter is not None:
+            self.alerter.tick()
 
     def maintain(self) -> None:
         """Fold quiet runs, drop what is old."""

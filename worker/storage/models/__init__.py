@@ -5,6 +5,7 @@ from worker.storage.models.agenda import CalendarEvent, CalendarOccurrence, Cale
 from worker.storage.models.base import Base
 from worker.storage.models.bookkeeping import (
     ClosedMethod,
+    RaisedAlert,
     RejectedRecord,
     RequestBudget,
     RunTotal,
@@ -25,6 +26,7 @@ __all__ = [
     "PendingLogin",
     "PlannerTask",
     "Portal",
+    "RaisedAlert",
     "RejectedRecord",
     "RequestBudget",
     "RunTotal",

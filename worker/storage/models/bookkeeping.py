@@ -132,3 +132,26 @@ class ClosedMethod(Base):
     portal_id: Mapped[int] = of_portal()
     method: Mapped[str] = mapped_column(KeyText, primary_key=True, comment="REST method")
     until: Mapped[datetime] = mapped_column(UtcDateTime, comment="Nobody calls it before this")
+
+
+class RaisedAlert(Base):
+    """Something that is, or was, the matter, and what the operator's webhook was told of it."""
+
+    __tablename__ = "alerts"
+    __table_args__ = options("What the alert webhook was told: nothing is told twice")
+
+    portal_id: Mapped[int] = of_portal()
+    kind: Mapped[str] = mapped_column(Word, primary_key=True, comment="account, portal, guard or stale")
+    subject: Mapped[str] = mapped_column(
+        KeyText, primary_key=True, comment="The account (accounts.id), or the resource; empty: the portal"
+    )
+    state: Mapped[str] = mapped_column(Word, comment="raised (it is the matter) or healed (it is over)")
+    episode: Mapped[int] = mapped_column(BigInteger, comment="How often it has begun")
+    since: Mapped[datetime] = mapped_column(UtcDateTime, comment="When it began (our clock)")
+    text: Mapped[str] = mapped_column(LongText, comment="What is the matter, for the person")
+    cure: Mapped[str] = mapped_column(LongText, comment="The command that helps")
+    is_told: Mapped[bool] = mapped_column(Boolean, comment="Whether the webhook knows the state")
+    attempts: Mapped[int] = mapped_column(Integer, comment="How often it was tried to tell it")
+    next_try_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime, comment="Not tried before this: a pause, or somebody is telling it; NULL: at once"
+    )
