@@ -220,9 +220,7 @@ class Show:
         for _ in range(ACTS_ONCE):
             self._act()
         acted_at = datetime.now(UTC)
-        console.print(
-            f"\n{ACTS_ONCE} things happen on the portal; the next round brings them in (deletions: the next sweep) …\n"
-        )
+        console.print(f"\n{ACTS_ONCE} things happen on the portal; the next round brings them in …\n")
         self._wait(console, "the incremental round", lambda seen: seen.incremental_since(acted_at))
         console.print(self._frame())
 

@@ -1,5 +1,7 @@
 """What the demo shows: the mirror's database at a glance, and three queries on it."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,8 +35,8 @@ COLOURS = {"ok": "green", "incomplete": "yellow", "guarded": "yellow", "failed":
 QUERIES = {
     "Who has most overdue tasks?": """SELECT responsible, count(*) AS overdue
 FROM overdue_tasks GROUP BY responsible ORDER BY overdue DESC LIMIT 3""",
-    "What is next in the calendar?": """SELECT starts_at, name
-FROM upcoming_events ORDER BY starts_at LIMIT 3""",
+    "What is next in the calendars?": """SELECT starts_at, name, owner
+FROM upcoming_events WHERE NOT all_day ORDER BY starts_at LIMIT 3""",
     "What changed last?": """SELECT updated_at, task_id, title
 FROM tasks WHERE deleted_at IS NULL ORDER BY updated_at DESC LIMIT 3""",
 }
@@ -184,8 +186,15 @@ def _told(acts: Sequence[tuple[datetime, str]]) -> Text | None:
 
 
 def _written(seen: Glance) -> Text | None:
-    lines = [f"{change.at.astimezone():%H:%M:%S}  {change.what}: {change.name}" for change in seen.changes]
+    """A meeting has a copy for each participant: what looks alike is one line."""
+    alike = Counter(f"{change.at.astimezone():%H:%M:%S}  {change.what}: {change.name}" for change in seen.changes)
+    lines = [f"{line} ({count} copies)" if count > 1 else line for line, count in alike.items()]
     return Text("\n".join(lines)) if lines else None
+
+
+def _shown(value: object) -> str:
+    """SQLite keeps times as texts, to the microsecond."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d{6}$", r"\1", str(value))
 
 
 def queries(console: Console, database: Database) -> None:
@@ -194,5 +203,5 @@ def queries(console: Console, database: Database) -> None:
         for question, sql in QUERIES.items():
             console.print(f"[bold]{question}[/]\n[cyan]{sql};[/]", highlight=False)
             for row in session.execute(text(sql)):
-                console.print("   " + " | ".join(str(value) for value in row), highlight=False, markup=False)
+                console.print("   " + " | ".join(_shown(value) for value in row), highlight=False, markup=False)
             console.print()
