@@ -81,12 +81,17 @@ class PortalError(B24SyncError):
         self.code = code
         self.status = status
 
-    def __str__(self) -> str:
+    @property
+    def reason(self) -> str:
+        """What is the matter, without saying where."""
         parts = [self.message or self.code or type(self).__name__]
         if self.code and self.code not in parts[0]:
             parts.append(f"({self.code})")
+        return " ".join(parts)
+
+    def __str__(self) -> str:
         where = " ".join(part for part in (self.portal, self.method) if part)
-        return f"{where}: {' '.join(parts)}" if where else " ".join(parts)
+        return f"{where}: {self.reason}" if where else self.reason
 
 
 class TransientError(PortalError):

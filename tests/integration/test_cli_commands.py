@@ -112,7 +112,8 @@ def test_status_says_why_a_run_was_not_whole_and_who_must_act(connected: Stage):
 
     assert all(resource["error"] for resource in portal["resources"])
     assert "users, tasks, planner, calendar: " in shown
-    assert f"authorize it again: b24sync connect {connected.portal.domain}" in shown
+    assert f"What needs you\n{connected.portal.domain} does not take the authorization of user" in shown
+    assert f"\n  b24sync connect {connected.portal.domain}\n" in shown
 
 
 def test_status_shows_what_offline_events_are_good_for(connected: Stage):
@@ -266,10 +267,13 @@ def test_the_doctor_names_each_trouble_and_its_cure(connected: Stage):
 def test_the_doctor_finds_a_dead_authorization(connected: Stage):
     connected.portal.tokens.expire(connected.portal)
     connected.portal.tokens.revoke(connected.portal)
+    connected.invoke("sync")
     result = connected.invoke("doctor")
+    domain = connected.portal.domain
 
     assert result.exit_code == 1
-    assert f"run `b24sync connect {connected.portal.domain}`" in result.stdout
+    assert f"run `b24sync connect {domain}`" in result.stdout
+    assert f"{domain}: {domain}:" not in result.stdout, "whose authorization it is, is said once"
 
 
 def test_the_doctor_finds_a_lost_key(connected: Stage):

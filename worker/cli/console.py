@@ -97,7 +97,7 @@ def _console(file: TextIO) -> Console:
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
-    return "never" if moment is None else f"{span((now - moment).total_seconds())} ago"
+    return "never" if moment is None else f"{span(int((now - moment).total_seconds()))} ago"
 
 
 def ahead(moment: datetime | None, now: datetime) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from worker.cli.console import App, ago, ahead, coloured, now, pass_app, plain, stdout
 from worker.overview import AccountState, Overview, PortalState, look
 from worker.storage.session import Database
+from worker.web.needs import needs
 from worker.wording import span
 
 EVENTS = {
@@ -77,12 +78,23 @@ def picture(overview: Overview, at: datetime) -> RenderableType:
             *(_indented(line) for line in _silence(portal, at)),
             _indented(_resources(portal, at)),
             *(_indented(line) for line in _errors(portal)),
-            *(_indented(line) for account in portal.accounts for line in _account(portal, account, at)),
+            *(_indented(line) for account in portal.accounts for line in _account(account, at)),
             _indented(_events(portal)),
             _indented(_rejected(portal)),
             Text(),
         ]
-    return Group(*parts, Text(f"schema {overview.schema}", style="dim"))
+    return Group(*parts, *_needs(overview, at), Text(f"schema {overview.schema}", style="dim"))
+
+
+def _needs(overview: Overview, at: datetime) -> list[RenderableType]:
+    """What waits for a person, as the status page has it, with the command for it."""
+    lines: list[RenderableType] = []
+    for need in needs(overview, at):
+        lines.append(Text(plain(f"{need.what} {need.how}"), style="yellow"))
+        command = need.command or (f"b24sync connect {need.portal}" if need.portal else None)
+        if command:
+            lines.append(_indented(Text(plain(command), style="bold")))
+    return [Text("What needs you", style="bold"), *lines, Text()] if lines else []
 
 
 def _resources(portal: PortalState, at: datetime) -> Table:
@@ -117,12 +129,10 @@ def _errors(portal: PortalState) -> list[Text]:
     return [Text.assemble((", ".join(names), "yellow"), f": {plain(error)}") for error, names in told.items()]
 
 
-def _account(portal: PortalState, account: AccountState, at: datetime) -> list[Text]:
+def _account(account: AccountState, at: datetime) -> list[Text]:
     primary = " (primary)" if account.is_primary else ""
     lines = [Text.assemble(f"{account.kind} of user {account.user_id}{primary}: ", coloured(account.status))]
-    if account.status == "needs_reauth":
-        lines.append(Text(f"  authorize it again: b24sync connect {plain(portal.domain)}", style="red"))
-    elif account.access_expires_at is not None:
+    if account.status == "ok" and account.access_expires_at is not None:
         access, refresh = _left(account.access_expires_at, at), _left(account.refresh_expires_at, at)
         lines.append(Text(f"  access token {access}, refresh token {refresh}"))
     lines.append(Text(f"  scopes {plain(account.scope).replace(',', ', ') or 'unknown'}"))

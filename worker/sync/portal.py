@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from worker.bitrix24.client import Client
 from worker.breaker import Breaker, BreakerState
 from worker.clock import Clock, Stopwatch
-from worker.errors import B24SyncError, NeedsReauth, TransientError
+from worker.errors import B24SyncError, NeedsReauth, PortalError, TransientError
 from worker.log import about
 from worker.resources import RESOURCES
 from worker.resources.registry import LISTED
@@ -214,10 +214,10 @@ class PortalSync:
         )
         pulls = pulls_of(turn, agenda.plans, agenda.states, reports)
         trouble = drive(client, pulls, self._clock, agenda.halted)
-        if status := account_status(trouble):  # whatever noticed it, the row says it
-            with turn.write() as session:
+        if isinstance(trouble, PortalError) and (status := account_status(trouble)):
+            with turn.write() as session:  # whatever noticed it, the row says it; who reads it knows the portal
                 version = agenda.token_versions.get(account.id, 0)
-                portals.set_account_status(session, account.id, status, str(trouble), token_version=version)
+                portals.set_account_status(session, account.id, status, trouble.reason, token_version=version)
         return trouble
 
     def _halted(self, deadline: float) -> Callable[[], str | None]:
