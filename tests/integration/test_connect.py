@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.error import HTTPError
@@ -158,6 +159,27 @@ def test_another_portals_callback_is_refused(connector: Connector, stage: Stage)
     with pytest.raises(ConnectError, match=r"run `b24sync connect other\.bitrix24\.com`"):
         connector.finish(query)
     assert stage.rows() == NOTHING
+
+
+def test_tokens_for_another_host_are_not_used_there(connector: Connector, stage: Stage):
+    """A code of another portal that knows our application: its tokens would be sent to whatever host it names."""
+    spec = replace(SMALL, name="foreign", seed=99)
+    foreign = stage.emulator.add_portal(spec, application_of=stage.portal)
+    query = allowed(connector, stage) | {"code": stage.emulator.token_server.new_code(foreign, foreign.admin_id)}
+    with pytest.raises(ConnectError, match="these tokens are for"):
+        connector.finish(query)
+
+    assert foreign.requests.http == 0
+    assert stage.rows().keys() <= {"pending_logins"}
+
+
+def test_a_token_server_that_a_callback_names_is_not_asked(connector: Connector, stage: Stage):
+    """The application's secret goes to the configured server and to the vendor's, whatever the browser brings."""
+    asked: list[str] = []
+    with LoopbackServer(lambda request: asked.append(request.path) or html_reply(404, "")) as stranger:
+        connector.finish(allowed(connector, stage) | {"server_domain": stranger.host})
+
+    assert asked == []
 
 
 def test_a_wrong_secret_names_the_settings(stage: Stage):
