@@ -13,7 +13,7 @@ demo: $(STAMP) ## Watch an invented portal being mirrored (ARGS="--once" ends af
 	@$(BIN)/b24sync demo $(ARGS)
 
 ##@ Develop
-.PHONY: install check format test test-long chaos judges schema bench soak migrate revision clean
+.PHONY: install check format test test-long chaos capabilities judges schema bench soak migrate revision clean
 install: $(STAMP) ## Make the virtual environment and install everything into it
 
 $(STAMP): pyproject.toml constraints.txt
@@ -45,6 +45,9 @@ chaos: $(STAMP) ## Every fault against every resource, written to docs/chaos.md
 
 schema: $(STAMP) ## docs/schema.md from the models
 	WRITE_SCHEMA=1 $(BIN)/pytest tests/architecture/test_schema_page.py $(ARGS)
+
+capabilities: $(STAMP) ## What the probe finds of the emulated portal in all its modes, written to docs/capabilities.md
+	WRITE_CAPABILITIES=1 $(BIN)/pytest tests/probe $(ARGS)
 
 judges: ## Other people's clients read the emulated portal; needs the package index once
 	@test -x .judges/bin/python || $(PYTHON) -m venv .judges

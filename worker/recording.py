@@ -22,6 +22,7 @@ from worker.bitrix24.throttle import Throttle
 from worker.budget import Unlimited
 from worker.clock import Clock
 from worker.errors import UsageError
+from worker.resources.capabilities import AS_DOCUMENTED
 from worker.resources.events import EventsMode
 from worker.storage import migrate, portals
 from worker.storage.connections import register_account
@@ -169,6 +170,7 @@ def _read(
             clock=clock,
             leases=leases,
             client_for=client_for,
+            ways=lambda _portal, _account: AS_DOCUMENTED,
             intervals=Intervals(*[_LONG] * 3),
             options=options,
             stopping=stopping,

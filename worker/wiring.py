@@ -30,6 +30,7 @@ from worker.storage.tokens import SqlTokenStore
 from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals
 from worker.sync.portal import PortalSync
+from worker.sync.probe import Prober
 from worker.sync.renewal import Renewal
 from worker.sync.turn import SyncOptions
 from worker.tokens import Grant, Token
@@ -102,6 +103,7 @@ class Wiring:
                 token_store=self.token_store,
                 client_for=self._first_client,
                 clock=self.clock,
+                probe=self.prober.try_probe,
             ),
             token_server=self.token_server,
             clock=self.clock,
@@ -123,6 +125,7 @@ class Wiring:
             clock=self.clock,
             leases=self.lease_keeper,
             client_for=self.client_for,
+            ways=self.prober.ways,
             intervals=Intervals(settings.sync_interval, settings.reconcile_interval, settings.full_interval),
             options=self.sync_options,
             stopping=self.stop.is_set,
@@ -152,6 +155,11 @@ class Wiring:
             interval=settings.sync_interval,
             margin=settings.token_margin,
         )
+
+    @cached_property
+    def prober(self) -> Prober:
+        once = partial(self.client_for, max_attempts=1)
+        return Prober(database=self.ready_database, clock=self.clock, client_for=once)
 
     def client_for(
         self, portal: Portal, account: Account, *, max_attempts: int = MAX_ATTEMPTS, sender: Sender | None = None

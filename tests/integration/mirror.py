@@ -156,6 +156,7 @@ class Mirror:
             clock=self.clock,
             leases=leases or self.leases,
             client_for=self._client_for,
+            ways=self.wiring.prober.ways,
             intervals=self._intervals,
             options=SyncOptions(
                 calendars=settings.calendars,

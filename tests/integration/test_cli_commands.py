@@ -4,6 +4,7 @@ import json
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sqlalchemy import update
 from tests.integration.stage import SMALL, Stage
 from worker.breaker import Breaker
 from worker.emulator import Emulator
-from worker.storage.models import OAuthToken, Portal
+from worker.storage.models import Base, OAuthToken, Portal
 from worker.storage.portals import save_breaker, set_portal_status
 
 
@@ -240,6 +241,28 @@ def test_the_doctor_notes_a_portal_that_nobody_reads(connected: Stage):
         session.execute(update(Portal).values(next_run_at=datetime.now(UTC) - timedelta(hours=3)))
 
     assert "is `b24sync run` running?" in connected.invoke("doctor").stdout
+
+
+def test_the_doctor_says_that_a_portal_behaves(connected: Stage):
+    assert "it behaves as its documentation says" in connected.invoke("doctor").stdout
+
+
+def test_the_doctor_says_what_is_read_a_slower_way_and_why(connected: Stage):
+    """Only after it looked again: what the portal did at its connection was right."""
+    connected.portal.spec = replace(connected.portal.spec, references="literal", after_id=False)
+    assert "counted pages" not in connected.invoke("doctor").stdout
+    told = connected.invoke("doctor", "--probe").stdout
+
+    assert "tasks.order yes (asked by rising ID: kept; by falling ID: kept)" in told
+    assert "tasks are read in counted pages: tasks.after_id: asked for IDs above" in told
+    assert "tasks are read in counted pages" in connected.invoke("doctor").stdout
+
+
+def test_the_doctor_notes_a_portal_that_was_not_probed(connected: Stage):
+    with connected.wiring() as wiring, wiring.ready_database.write() as session:
+        session.execute(Base.metadata.tables["portal_capabilities"].delete())
+
+    assert "was not probed yet, so it is read the cautious way" in connected.invoke("doctor").stdout
 
 
 def test_a_doctor_without_portals_says_what_to_do(stage: Stage):

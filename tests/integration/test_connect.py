@@ -106,6 +106,7 @@ def test_the_code_flow_stores_an_account(connector: Connector, stage: Stage):
         "oauth_tokens": 1,
         "pending_logins": 1,
         "request_budgets": 1,
+        "portal_capabilities": 35,
     }
 
 

@@ -11,6 +11,9 @@ from worker.bitrix24.refresh import Ask, TokenKeeper
 from worker.errors import NeedsReauth, UsageError
 from worker.tokens import Grant, Token
 
+V3 = "api/"
+"""Begins the name of a method that is called by REST 3.0."""
+
 
 class Auth(Protocol):
     """What the client asks of an authorization.
@@ -74,7 +77,8 @@ class WebhookAuth:
         return self._secret
 
     def url(self, method: str) -> str:
-        return f"{self.rest_url}{self.user_id}/{quote(self._secret, safe='')}/{method}"
+        version = V3 if method.startswith(V3) else ""  # it stands before the secret (vendor: api-reference/rest-v3.md)
+        return f"{self.rest_url}{version}{self.user_id}/{quote(self._secret, safe='')}/{method.removeprefix(version)}"
 
     def apply(self, body: dict[str, Any]) -> int:  # noqa: ARG002 - nothing to put into it
         return 0

@@ -18,7 +18,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from worker.bitrix24.calls import Answer, Answers, Call
-from worker.bitrix24.rows import ListMethod, Page, Record, read_page
+from worker.bitrix24.rows import ListMethod, Page, Record, Span, read_page
 from worker.errors import BadAnswer, PortalError, TransientError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["KeysetListing", "ListMethod", "Record"]
 
 MAX_FAILURES = 3  # in a row
 _GROWTH = 4  # an unknown remainder is asked in chains of 1, 4, 16, 50: little is wasted on a short one
-_LONGEST = 50
+LONGEST = 50
 
 
 class _Step(Enum):
@@ -50,6 +50,8 @@ class KeysetListing:
         probe: Ask the highest ID and the count first.
         start_pages: Without a probe, the length of the first chain.
         early_pages: With a probe, pages asked in its own batch: a short listing is proven whole in one request.
+        longest: Pages in one batch; 1 where the portal makes something else of references.
+        uncounted: Whether pages may be asked for without a count.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class KeysetListing:
         probe: bool,
         start_pages: int = 1,
         early_pages: int = 0,
+        longest: int = LONGEST,
+        uncounted: bool = True,
     ) -> None:
         self._spec = spec
         self._prefix = prefix
@@ -74,6 +78,9 @@ class KeysetListing:
         self._probed = probe
         self._chain = max(1, start_pages)
         self._early = early_pages
+        self._longest = longest
+        self._start = -1 if uncounted else 0
+        self._taken: tuple[int, list[Record]] = (after, [])
         self._sent: list[Call] = []
         self.failures = 0
         self._below_max = 0  # rows that the probe counted, or would have
@@ -98,8 +105,20 @@ class KeysetListing:
         self._sent = [] if self.done or room < 1 else self._next_calls(room)
         return list(self._sent)
 
+    @property
+    def span(self) -> Span:
+        """What the last take brought is all there is between these IDs."""
+        after, taken = self._taken
+        return Span(after, None if self.done else self.last_id, [record.id for record in taken])
+
     def take(self, answers: Answers) -> list[Record]:
         """What the last `calls` brought: new records, IDs rising. `unreadable` and `error` then tell of this take."""
+        after = self.last_id
+        taken = self._take(answers)
+        self._taken = (after, taken)
+        return taken
+
+    def _take(self, answers: Answers) -> list[Record]:
         sent, self._sent = self._sent, []
         self.unreadable = []
         self.error = None
@@ -122,11 +141,11 @@ class KeysetListing:
         match self._step:
             case _Step.PROBE:
                 probe = self._counting("probe", {self._above: self._after}, descending=True)
-                return [probe, *self._pages(min(room - 1, self._early))]
+                return [probe, *self._pages(min(room - 1, self._early, self._longest))]
             case _Step.RECOUNT:
                 return [self._counting("count", self._recounted(), descending=False)]
             case _:
-                return self._pages(min(room, self._length()))
+                return self._pages(min(room, self._length(), self._longest))
 
     def _recounted(self) -> dict[str, Any]:
         """What the probe counted: up to the highest ID, where the probe showed one."""
@@ -148,7 +167,7 @@ class KeysetListing:
         chain: list[Call] = []
         for number in range(length):
             last: Any = self._spec.last_row(chain[-1].key) if chain else self.last_id
-            params = self._spec.page(conditions={**self._filter, self._above: last}, start=-1)
+            params = self._spec.page(conditions={**self._filter, self._above: last}, start=self._start)
             chain.append(Call(f"{self._prefix}{number}", self._spec.method, params))
         return chain
 
@@ -231,7 +250,7 @@ class KeysetListing:
         if self._step is _Step.PAGES and self._reached():
             self._check(empty=False)
         elif length >= self._chain:
-            self._chain = min(_LONGEST, self._chain * _GROWTH)
+            self._chain = min(self._longest, self._chain * _GROWTH)
 
     def _reached(self) -> bool:
         return self.max_id is not None and self.last_id >= self.max_id

@@ -1,7 +1,7 @@
 """One page of a list method: its rows, each with its ID read and the rest left as the portal sent it. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -88,6 +88,20 @@ class Page(NamedTuple):
     unreadable: list[msgspec.Raw]
     size: int
     chained: bool
+
+
+class Span(NamedTuple):
+    """A stretch of a list that is proven to hold these IDs and no others.
+
+    Args:
+        after: The ID it begins behind.
+        through: The ID it ends with; None: the end of the list.
+        ids: Those in it.
+    """
+
+    after: int
+    through: int | None
+    ids: Sequence[int]
 
 
 def read_page(answer: Answer, spec: ListMethod) -> Page:

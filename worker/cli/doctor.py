@@ -10,6 +10,7 @@ from rich.text import Text
 
 from worker.cli.console import App, amount, pass_app, plain, say, stdout
 from worker.cli.doctor_portal import examine_account, examine_portal
+from worker.cli.doctor_probe import examine_behaviour
 from worker.cli.findings import Finding, Verdict, guarded
 from worker.storage import migrate, portals
 from worker.storage.cursors import load_cursors
@@ -20,20 +21,22 @@ COLOURS = {Verdict.OK: "green", Verdict.NOTE: "cyan", Verdict.PROBLEM: "red"}
 
 
 @click.command()
+@click.option("--probe", is_flag=True, help="Ask every portal anew how it behaves, and show what was found.")
 @pass_app
-def doctor(app: App) -> None:
+def doctor(app: App, probe: bool) -> None:
     r"""Look for what is wrong, and name the cure.
 
     Checks settings, keys, database, broker and clock, and of every portal whether it answers, the age of its tokens,
-    its scopes, rights and events. Exit 1 when something is wrong.
+    its scopes, rights, events, and what it does otherwise than its documentation says. Exit 1 when something is wrong.
 
     \b
-    Example:
+    Examples:
       b24sync doctor
+      b24sync doctor --probe
     """
     console = stdout()
     counts = dict.fromkeys(Verdict, 0)
-    for finding in examine(app):
+    for finding in examine(app, probe=probe):
         counts[finding.verdict] += 1
         console.print(
             Text.assemble((f"{finding.verdict:8}", COLOURS[finding.verdict]), plain(finding.text)), soft_wrap=True
@@ -43,7 +46,7 @@ def doctor(app: App) -> None:
     click.get_current_context().exit(1 if problems else 0)
 
 
-def examine(app: App) -> Iterator[Finding]:
+def examine(app: App, *, probe: bool = False) -> Iterator[Finding]:
     """Everything, in the order in which one thing needs the other."""
     yield from _settings(app)
     yield from guarded(lambda: _keys(app))
@@ -63,6 +66,8 @@ def examine(app: App) -> Iterator[Finding]:
         yield from examine_portal(app, portal, cursors[portal.id])
         for account in accounts[portal.id]:
             yield from guarded(partial(examine_account, app, portal, account, dates.get(account.id)))
+            if account.is_primary and portal.status == "active":
+                yield from guarded(partial(examine_behaviour, app, portal, account, probe=probe))
 
 
 def _settings(app: App) -> Iterator[Finding]:

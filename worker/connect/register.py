@@ -18,6 +18,7 @@ from worker.errors import B24SyncError, PortalError, TransientError
 from worker.resources.viewer import granted_scopes, is_admin, profile_call, viewer_from_profile
 from worker.storage import hints, portals
 from worker.storage.connections import register_account
+from worker.storage.models import Account, Portal
 from worker.storage.session import Database
 from worker.storage.tokens import SqlTokenStore
 
@@ -74,15 +75,23 @@ class Registrar:
 
     Args:
         client_for: A client for an authorization that is not stored yet.
+        probe: Finds out how a portal behaves, with the account that reads it; whatever comes of it, it raises nothing.
     """
 
     def __init__(
-        self, *, database: Database, token_store: SqlTokenStore, client_for: Callable[[Auth], Client], clock: Clock
+        self,
+        *,
+        database: Database,
+        token_store: SqlTokenStore,
+        client_for: Callable[[Auth], Client],
+        clock: Clock,
+        probe: Callable[[Portal, Account], object],
     ) -> None:
         self._database = database
         self._token_store = token_store
         self._client_for = client_for
         self._clock = clock
+        self._probe = probe
 
     def store_webhook(self, auth: WebhookAuth) -> Connected:
         """Raises UsageError or ConnectError."""
@@ -165,6 +174,8 @@ class Registrar:
             portal = portals.get_portal(session, account.portal_id)
         if portal is None:
             raise ConnectError(f"{domain} was removed while it was being connected: connect again")
+        if account.is_primary:
+            self._probe(portal, account)
         return Connected(
             portal_id=portal.id,
             member_id=portal.member_id,

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlencode
 
 from worker.emulator.faults import REQUEST_KINDS, Faults
 from worker.emulator.requestlog import RequestLog
-from worker.emulator.rest import php
+from worker.emulator.rest import php, v3
 from worker.emulator.rest.batch import commands, run_batch
 from worker.emulator.rest.call import Call, Caller
 from worker.emulator.rest.errors import RestError
@@ -124,10 +124,12 @@ class Portal(Acts):
 
     def _rest(self, request: Request) -> Reply:
         path = [unquote(part) for part in request.path.removeprefix("/rest/").split("/") if part]
+        new = path[:1] == ["api"]
+        path = path[1:] if new else path
         params = request.params()
         webhook = path[:2] if len(path) >= 2 and path[0].isdigit() else []
         rest = path[len(webhook) :]
-        method = rest[0].removesuffix(".json") if rest else ""
+        method = ("api/" if new else "") + (rest[0].removesuffix(".json") if rest else "")
         asked = [php.split_command(command)[0] for _, command in commands(params)] if method == "batch" else [method]
         with self._log_lock:
             self.requests.http += 1
@@ -148,11 +150,14 @@ class Portal(Acts):
         with self.lock:
             try:
                 self._admit(now)
-                if method != "batch":
+                if method != "batch" and not method.startswith("api/"):
                     method_named(method)
                 caller = self._caller(params, webhook, request)
                 call = Call(self, method.lower(), params, caller, now)
-                if method == "batch":
+                if method.startswith("api/"):
+                    body = v3.answer(call)
+                    call.time = time_block(call, 0.0, method)
+                elif method == "batch":
                     body = {"result": run_batch(self, params, caller, now)}
                     call.time = time_block(call, 0.0, "batch")
                 else:
@@ -160,7 +165,7 @@ class Portal(Acts):
                 body |= {key: value for key in ("next", "total") if (value := getattr(call, key)) is not None}
                 return json_reply(200, body | {"time": call.time})
             except RestError as error:
-                return json_reply(error.http_status(self.spec.status_table), error.body())
+                return json_reply(error.http_status(self.spec.status_table), v3.error_body(error))
 
     def _admit(self, now: datetime) -> None:
         if self.spec.limits and not self.bucket.admit(now):

@@ -44,6 +44,28 @@ class PortalSpec:
     planner_texts: bool = False
     """The planner answers ids as texts."""
 
+    # What no page or one page alone tells, the other way round. A portal may lie about each by itself.
+    after_id: bool = True
+    """Whether a list honours `>ID`; else the condition is dropped without a word."""
+    ordered: bool = True
+    """Whether a list honours `order`; else its order is of no use, as without one."""
+    uncounted: bool = True
+    """Whether `start=-1` leaves the count out; else it is the first page, counted."""
+    counts: bool = True
+    """Whether lists tell `total` and `next`."""
+    references: Literal["vendor", "literal", "strict"] = "vendor"
+    """vendor: a reference to what is missing becomes what was reached so far; literal: references stay texts; strict: a
+    command that refers to what is missing fails."""
+    filter_dates: Literal["any", "no_z", "local_z", "none"] = "any"
+    """no_z: a date that ends in `Z` is no date; local_z: the `Z` is cut off; none: no date in a filter is one."""
+    date_suffix: Literal["today", "true", "fixed"] = "today"
+    """Dates of tasks: digits of the date's own season with the offset of today, or with its own, or digits that fit the
+    offset of today."""
+    series: Literal["expanded", "once"] = "expanded"
+    """Whether calendar.event.get shows every instance, or the series alone."""
+    rest3: int = 1000
+    """Rows of the largest page of REST 3.0; 0: there is none."""
+
     @property
     def zones(self) -> frozenset[str]:
         """All zones of the portal: its server's and its users'."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from msgspec import Raw
@@ -21,8 +20,9 @@ class ListedResource:
         name: The resource's name, and its table's.
         key: The column of the record's ID.
         method: How it is listed.
-        changed_filters: The conditions for what changed since a cursor: a row that meets one of them changed. Each is
-            asked for by itself. Bookmarks know them by their order, so a new one comes last.
+        changed_filters: The conditions for what changed since a date, spelled as the portal understands it: a row that
+            meets one of them changed. Each is asked for by itself. Bookmarks know them by their order, so a new one
+            comes last.
         to_row: A record and who was shown it, to a row. Raises Rejected.
         get_call: The call that asks for one record (key in the batch, ID).
         found: The record in the outcome of that call, None where it is not there (any more) for this account. Raises
@@ -32,7 +32,7 @@ class ListedResource:
     name: str
     key: str
     method: ListMethod
-    changed_filters: tuple[Callable[[datetime], Mapping[str, Any]], ...]
+    changed_filters: tuple[Callable[[str], Mapping[str, Any]], ...]
     to_row: Callable[[Raw, Viewer], dict[str, Any]]
     get_call: Callable[[str, int], Call]
     found: Callable[[Outcome], Raw | None]

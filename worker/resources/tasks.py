@@ -1,7 +1,6 @@
 """Tasks (vendor: tasks/tasks-task-list.md, tasks/tasks-task-get.md, tasks/fields.md)."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -12,7 +11,6 @@ from worker.errors import CallRefused, MethodNotFound, MissingScope
 from worker.resources.fields import json_list, text_or_none, title_or_none
 from worker.resources.hashing import canonical_fields, content_hash
 from worker.resources.records import Key, Number, Numbers, Reader, Tags, Text, Texts, payload_text, says_nothing
-from worker.resources.times import utc_text
 from worker.resources.viewer import Viewer
 
 # Named, because the default set may change (tasks-task-list.md, `select`) and `*` brings twice as much. TAGS never
@@ -110,21 +108,17 @@ def _links(links: Texts) -> list[str]:
     return [link for sent in links if (link := text_or_none(sent))]
 
 
-def changed_filter(since: datetime) -> Mapping[str, Any]:
-    """What changed at or after `since`.
-
-    In the `Z` form: a `+` that some decoder turns into a space makes the date unreadable, and the portal takes an
-    unreadable date for 1970, which matches every task.
-    """
-    return {">=CHANGED_DATE": utc_text(since)}
+def changed_filter(since: str) -> Mapping[str, Any]:
+    """What changed at or after `since`, a date as the portal understands it."""
+    return {">=CHANGED_DATE": since}
 
 
-def activity_filter(since: datetime) -> Mapping[str, Any]:
+def activity_filter(since: str) -> Mapping[str, Any]:
     """What was commented on at or after `since`: a comment moves this date and not the other.
 
     Never both in one filter: the portal then drops this one without a word (read in the vendor's PHP).
     """
-    return {">=ACTIVITY_DATE": utc_text(since)}
+    return {">=ACTIVITY_DATE": since}
 
 
 def get_call(key: str, task_id: int) -> Call:

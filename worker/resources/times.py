@@ -189,6 +189,14 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+def offset_text(moment: datetime) -> str:
+    """`2026-11-23T09:00:00+00:00`: the same for a portal that does not understand `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
 def utc_text(moment: datetime) -> str:
-    """`2026-11-23T09:00:00Z`: without the `+` that a form decoder may turn into a space."""
+    """`2026-11-23T09:00:00Z`: without a `+`, which some decoder may turn into a space.
+
+    Tasks: the portal takes an unreadable date for 1970, which matches everything.
+    """
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

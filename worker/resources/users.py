@@ -1,7 +1,6 @@
 """Users (vendor: user/user-get.md, user/user-fields.md, user/index.md)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -59,9 +58,9 @@ def to_row(raw: Raw | bytes, viewer: Viewer) -> dict[str, Any]:
     return row
 
 
-def changed_filter(since: datetime) -> Mapping[str, Any]:
-    """What changed at or after `since`, as user-get.md spells dates; an unreadable one matches nothing there."""
-    return {">=TIMESTAMP_X": since.astimezone(UTC).isoformat(timespec="seconds")}
+def changed_filter(since: str) -> Mapping[str, Any]:
+    """What changed at or after `since`, a date as user-get.md spells them; an unreadable one matches nothing there."""
+    return {">=TIMESTAMP_X": since}
 
 
 def get_call(key: str, user_id: int) -> Call:

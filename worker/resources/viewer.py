@@ -28,17 +28,20 @@ class Viewer:
         zone: The user's time zone, None where the portal does not name one that exists.
         portal_now: The portal's clock, aware, with the portal server's offset.
         events_zone: The zone of events that name none, where they are in another one's calendar than the user's.
+        trust_suffix: Whether dates of tasks mean what they say, suffix and all; elsewhere their digits are of their
+            own season in the zone (as probed).
     """
 
     user_id: int
     zone: ZoneInfo | None
     portal_now: datetime
     events_zone: tzinfo | None = None
+    trust_suffix: bool = False
 
     @cached_property
     def tasks_clock(self) -> TaskClock:
         """Reads the dates of tasks."""
-        return TaskClock(self.zone, self.portal_now)
+        return TaskClock(None if self.trust_suffix else self.zone, self.portal_now)
 
     @cached_property
     def events_clock(self) -> WallClock:

@@ -4,6 +4,7 @@ Rights decide whether a missing row may be believed deleted, so they are never o
 """
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker.bitrix24.calls import Answer, Answers, Call
@@ -58,7 +59,8 @@ class AccountPull:
         if answers.time.portal_now is None:
             raise BadAnswer("the portal did not tell its time", method="batch")
         turn = self._turn
-        turn.viewer = viewer_from_profile(profile.result, answers.time.portal_now)
+        viewer = viewer_from_profile(profile.result, answers.time.portal_now)
+        turn.viewer = replace(viewer, trust_suffix=turn.ways.trust_suffix)
         turn.is_admin = is_admin(profile.result)
         if isinstance(scope, Answer):  # refused for some kinds of account: then what was granted at connect stays
             turn.scope = frozenset(granted_scopes(scope))

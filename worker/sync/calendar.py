@@ -113,6 +113,8 @@ class CalendarPull:
     def _close(self) -> None:
         """All owners are read: may what is missing be asked for?"""
         self._keep_doubts()
+        if not self._turn.ways.expands:
+            raise IncompleteRun("this portal shows series once: their instances are not to be had")
         if self._trouble is not None:
             raise IncompleteRun(f"a calendar could not be read: {self._trouble}") from self._trouble
         if doubted := sorted(self._doubts.standing):

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from worker.bitrix24.calls import Answers, Call
-from worker.bitrix24.paging import KeysetListing
+from worker.bitrix24.listings import listing
 from worker.clock import Stopwatch
 from worker.errors import BadAnswer
 from worker.resources.registry import TASKS, ListedResource
@@ -42,8 +42,9 @@ class ListingPull:
         self._earned: datetime | None = plan.resume.cursor if plan.resume else None
         self._passes = Passes(
             resource.method,
+            turn.ways.of(resource.name),
             prefix=resource.name,
-            filters=[changed(plan.since) for changed in resource.changed_filters] if plan.since else [{}],
+            filters=turn.ways.changed(resource, plan.since) if plan.since else [{}],
             after=plan.resume.last_ids if plan.resume else (),
         )
         self._begun = False
@@ -96,9 +97,8 @@ class ListingPull:
             self._sweep.close()
 
     def _write(self, session: Session, stretch: Stretch) -> None:
-        if self._sweep:  # then there is one pass, and it lists everything
-            listed = [record.id for record in stretch.records]
-            self._sweep.saw(session, after=stretch.after, through=stretch.through, listed=listed)
+        if self._sweep and stretch.span:  # then there is one pass, and it lists everything
+            self._sweep.saw(session, stretch.span)
         self._records.write(session, stretch.records)
         self.report.fetched += stretch.twins
         for number, raw in enumerate(stretch.unreadable):
@@ -139,7 +139,7 @@ class SweepPull:
         self._changes = changes
         self._sweep = Sweep(turn, resource, report, cursor, Records(turn, resource, report), fetch=True)
         only_ids = replace(resource.method, params={**resource.method.params, "select": [resource.method.id_param]})
-        self._listing = KeysetListing(only_ids, prefix=f"{resource.name}_ids", probe=True, early_pages=1)
+        self._listing = listing(turn.ways.of(resource.name), only_ids, prefix=f"{resource.name}_ids")
         self._judged = False
 
     @property
@@ -167,12 +167,10 @@ class SweepPull:
             self._take(answers)
 
     def _take(self, answers: Answers) -> None:
-        after = self._listing.last_id
-        listed = [record.id for record in self._listing.take(answers)]
-        self.report.fetched += len(listed)
-        with self._turn.read() as session:
-            through = None if self._listing.done else self._listing.last_id
-            self._sweep.saw(session, after=after, through=through, listed=listed)
+        self.report.fetched += len(self._listing.take(answers))
+        if span := self._listing.span:
+            with self._turn.read() as session:
+                self._sweep.saw(session, span)
         if self._listing.done and (trouble := not_whole(self._listing)):
             raise trouble
 

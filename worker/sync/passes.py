@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from worker.bitrix24.calls import Answers, Call
-from worker.bitrix24.paging import KeysetListing, ListMethod, Record
+from worker.bitrix24.listings import Listing, listing
+from worker.bitrix24.rows import ListMethod, Record, Span
+from worker.bitrix24.ways import ListWay
 from worker.errors import B24SyncError, IncompleteRun, PortalError, TransientError
 
 
@@ -18,15 +20,15 @@ class Stretch(NamedTuple):
     """What one batch brought of one pass.
 
     Args:
-        after: The ID it begins behind.
-        through: The ID it ends with; None: the pass came to its end.
-        records: New ones, IDs rising, without the twins.
+        after: The ID it began behind.
+        span: What it proved to be all there is; None: nothing yet.
+        records: New ones, without the twins.
         twins: Records left out because an earlier pass has just brought the same text.
         unreadable: Rows without a readable ID.
     """
 
     after: int
-    through: int | None
+    span: Span | None
     records: list[Record]
     twins: int
     unreadable: list[Raw]
@@ -39,23 +41,29 @@ class Passes:
 
     Args:
         spec: The method and how it is asked.
+        way: How the portal lets it be read.
         prefix: Starts the keys of the calls; unique in the batch, begins with a letter.
         filters: The conditions of each pass; an empty one asks for everything.
         after: Where each pass goes on (a bookmark); what is missing begins at the start.
     """
 
     def __init__(
-        self, spec: ListMethod, *, prefix: str, filters: Sequence[Mapping[str, Any]], after: Sequence[int] = ()
+        self,
+        spec: ListMethod,
+        way: ListWay,
+        *,
+        prefix: str,
+        filters: Sequence[Mapping[str, Any]],
+        after: Sequence[int] = (),
     ) -> None:
         self._passes = [
             # Always probed: without the count, a page that lost a row would look like the end of what changed.
-            KeysetListing(
+            listing(
+                way,
                 spec,
                 prefix=f"{prefix}_{number}_" if number else prefix,
                 after=after[number] if number < len(after) else 0,
                 filter=conditions,
-                probe=True,
-                early_pages=1,
             )
             for number, conditions in enumerate(filters)
         ]
@@ -109,8 +117,7 @@ class Passes:
             seen.update(new)
             unreadable = [raw for raw in one.unreadable if bytes(raw) not in texts]
             texts.update(map(bytes, unreadable))
-            through = None if one.done else one.last_id
-            stretches.append(Stretch(after, through, new, len(taken) - len(new), unreadable))
+            stretches.append(Stretch(after, one.span, new, len(taken) - len(new), unreadable))
         return stretches
 
 
@@ -118,7 +125,7 @@ def _same(one: Raw, other: Raw) -> bool:
     return bytes(one) == bytes(other)
 
 
-def _must_begin_again(one: KeysetListing) -> bool:
+def _must_begin_again(one: Listing) -> bool:
     """Whether a pass ended without being whole, and with nothing to go on from.
 
     Where IDs fell or the count disagreed, rows may be missing before the last ID. Where it had no row at all, going on
@@ -127,16 +134,16 @@ def _must_begin_again(one: KeysetListing) -> bool:
     return one.done and not one.complete and (one.error is None or not one.last_id)
 
 
-def not_whole(listing: KeysetListing) -> B24SyncError | None:
+def not_whole(one: Listing) -> B24SyncError | None:
     """Why a listing that came to its end may not be believed; None when it may.
 
     A refusal that will not pass by itself is told as it is; anything else makes the run incomplete.
     """
-    if listing.complete:
+    if one.complete:
         return None
-    error = listing.error
+    error = one.error
     if error is not None and not isinstance(error, TransientError):
         return error
-    trouble = IncompleteRun(listing.problem or "the listing did not come to its end")
+    trouble = IncompleteRun(one.problem or "the listing did not come to its end")
     trouble.__cause__ = error
     return trouble

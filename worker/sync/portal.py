@@ -11,6 +11,7 @@ from worker.clock import Clock, Stopwatch
 from worker.errors import B24SyncError, NeedsReauth, PortalError, TransientError
 from worker.log import about
 from worker.resources import RESOURCES
+from worker.resources.capabilities import Ways
 from worker.resources.registry import LISTED
 from worker.storage import cursors, portals
 from worker.storage.cursors import Cursor
@@ -82,6 +83,7 @@ class PortalSync:
         clock: Clock,
         leases: LeaseKeeper,
         client_for: Callable[[Portal, Account], Client],
+        ways: Callable[[Portal, Account], Ways],
         intervals: Intervals,
         options: SyncOptions,
         stopping: Callable[[], bool],
@@ -91,6 +93,7 @@ class PortalSync:
         self._clock = clock
         self._leases = leases
         self._client_for = client_for
+        self._ways = ways
         self._intervals = intervals
         self._options = options
         self._stopping = stopping
@@ -210,6 +213,7 @@ class PortalSync:
             fence=agenda.fence,
             options=replace(self._options, force=agenda.force),
             scope=frozenset(filter(None, account.scope.split(","))),
+            ways=self._ways(agenda.portal, account) if account.is_primary else Ways(),
             queue_looked_at=self._queue_looked_at,
         )
         pulls = pulls_of(turn, agenda.plans, agenda.states, reports)

@@ -5,11 +5,10 @@ memory holds only what is missing or lacking. Nothing is believed before the gua
 found nothing either.
 """
 
-from collections.abc import Sequence
-
 from sqlalchemy.orm import Session
 
 from worker.bitrix24.calls import Answers, Call
+from worker.bitrix24.rows import Span
 from worker.errors import CallRefused, IncompleteRun, PortalError
 from worker.resources.registry import ListedResource
 from worker.storage.cursors import Cursor, update_cursor
@@ -45,12 +44,12 @@ class Sweep:
     def done(self) -> bool:
         return not self._missing and not self._lacking and not self._asked
 
-    def saw(self, session: Session, *, after: int, through: int | None, listed: Sequence[int]) -> None:
-        """The listing holds exactly `listed` between `after` (exclusive) and `through` (inclusive; None: its end)."""
-        column = self._records.key_column
+    def saw(self, session: Session, span: Span) -> None:
+        """The listing holds exactly these IDs in this span."""
+        column, after, through = self._records.key_column, span.after, span.through
         stretch = column > after if through is None else (column > after) & (column <= through)
         known = known_ids(session, self._records.table, self._turn.portal_id, where=stretch)
-        seen = set(listed)
+        seen = set(span.ids)
         self._missing.extend(sorted(known - seen))
         if self._fetch:
             self._lacking.extend(sorted(seen - known))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from worker.bitrix24.client import Client
 from worker.clock import Clock
 from worker.errors import IncompleteRun
+from worker.resources.capabilities import Ways
 from worker.resources.viewer import Viewer
 from worker.storage.leases import check_fence
 from worker.storage.session import Database
@@ -47,6 +48,7 @@ class Turn:
     """The account's client and database, and what is known of the account since its first batch.
 
     `viewer`, `is_admin` and `scope` are set by the account's own pull, whose answers are applied before all others.
+    `ways` says how this portal is read.
     `told_deleted` are the tasks that the portal's events call deleted: no guard wonders where they are. `told_tasks`
     are those that events name and nobody has read since: what a listing brings after them is not asked for by its ID.
     `queue_looked_at` is the process's memory, shared by its turns: when a portal's queue was last searched for events
@@ -63,6 +65,7 @@ class Turn:
     clock: Clock
     fence: Fence
     options: SyncOptions
+    ways: Ways = field(default_factory=Ways)
     scope: frozenset[str] = frozenset()
     is_admin: bool = False
     told_deleted: set[int] = field(default_factory=set)

@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from worker.resources import RESOURCES
 from worker.resources.registry import LISTED, ListedResource
+from worker.resources.times import utc_text
 from worker.resources.viewer import Viewer
 
 VIEWER = Viewer(7, None, datetime(2026, 11, 23, 12, tzinfo=timezone(timedelta(hours=2))))
@@ -26,5 +27,5 @@ def test_a_listed_resource_keeps_its_promises(resource: ListedResource):
     assert resource.get_call("k", 5).key == "k"
     assert resource.changed_filters
     for changed in resource.changed_filters:
-        (condition,) = changed(VIEWER.portal_now)  # one alone: of two dates the portal drops one
+        (condition,) = changed(utc_text(VIEWER.portal_now))  # one alone: of two dates the portal drops one
         assert condition.startswith(">=")

@@ -14,6 +14,7 @@ from worker.bitrix24.calls import Answer
 from worker.errors import AccessDenied, BadAnswer, CallRefused, MethodNotFound, MissingScope, Rejected, Unreachable
 from worker.resources import tasks
 from worker.resources.tasks import to_row
+from worker.resources.times import utc_text
 from worker.resources.viewer import Viewer
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -319,8 +320,8 @@ def test_the_listing_names_its_fields_and_at_least_one_user_field():
 
 def test_changes_are_asked_for_in_utc_without_a_plus():
     since = datetime(2026, 11, 23, 12, 0, 5, tzinfo=timezone(timedelta(hours=2)))
-    assert tasks.changed_filter(since) == {">=CHANGED_DATE": "2026-11-23T10:00:05Z"}
-    assert tasks.activity_filter(since) == {">=ACTIVITY_DATE": "2026-11-23T10:00:05Z"}
+    assert tasks.changed_filter(utc_text(since)) == {">=CHANGED_DATE": "2026-11-23T10:00:05Z"}
+    assert tasks.activity_filter(utc_text(since)) == {">=ACTIVITY_DATE": "2026-11-23T10:00:05Z"}
 
 
 def test_one_task_is_asked_for_with_the_same_fields():

@@ -11,6 +11,7 @@ from msgspec import Raw
 from worker.bitrix24.calls import Answer
 from worker.errors import AccessDenied, Rejected
 from worker.resources import users
+from worker.resources.times import offset_text
 from worker.resources.viewer import Viewer
 
 VIEWER = Viewer(7, ZoneInfo("Europe/Berlin"), datetime(2026, 11, 23, 12, tzinfo=timezone(timedelta(hours=2))))
@@ -91,7 +92,7 @@ def test_rubbish_is_rejected(changes: dict[str, Any]):
 
 
 def test_the_listing_is_asked_in_the_methods_own_way():
-    page = users.LISTING.page(conditions={">ID": 0, **users.changed_filter(VIEWER.portal_now)}, start=-1)
+    page = users.LISTING.page(conditions={">ID": 0, **users.changed_filter(offset_text(VIEWER.portal_now))}, start=-1)
     assert page == {
         "FILTER": {">ID": 0, ">=TIMESTAMP_X": "2026-11-23T10:00:00+00:00"},
         "sort": "ID",

@@ -8,6 +8,7 @@ from msgspec import Raw
 from tests.unit.bitrix24.fakes import Table, answer, flaky
 from worker.bitrix24.calls import Answers, Call, Outcome, Time
 from worker.bitrix24.paging import ListMethod
+from worker.bitrix24.ways import ListWay, Paging
 from worker.errors import AccessDenied, IncompleteRun
 from worker.sync.passes import Passes, Stretch
 
@@ -15,7 +16,7 @@ TASKS = ListMethod("tasks.task.list", {"select": ["ID"]}, items=("tasks",))
 
 
 def passes(number: int = 2, after: Sequence[int] = ()) -> Passes:
-    return Passes(TASKS, prefix="t", filters=[{}] * number, after=after)
+    return Passes(TASKS, ListWay(Paging.CHAINED, uncounted=True), prefix="t", filters=[{}] * number, after=after)
 
 
 class Portal:

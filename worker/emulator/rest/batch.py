@@ -4,7 +4,7 @@ from datetime import datetime
 
 from worker.emulator.rest import php
 from worker.emulator.rest.call import Call, Caller, Site
-from worker.emulator.rest.errors import RestError
+from worker.emulator.rest.errors import RestError, argument
 from worker.emulator.rest.php import Json, Map
 from worker.emulator.rest.run import run
 
@@ -15,6 +15,15 @@ def commands(params: Map) -> list[tuple[str, str]]:
     """Key and command; what is no text is skipped silently."""
     cmd = php.as_map(params.get("cmd"))
     return [(key, command) for key, command in cmd.items() if isinstance(command, str)]
+
+
+def _resolved(params: Map, scopes: Map, how: str) -> Map:
+    if how == "literal":
+        return params
+    try:
+        return php.as_map(php.resolve(params, scopes, strict=how == "strict"))
+    except KeyError as missing:
+        raise argument(str(missing.args[0])) from None
 
 
 def run_batch(portal: Site, params: Map, caller: Caller, now: datetime) -> Json:
@@ -33,8 +42,9 @@ def run_batch(portal: Site, params: Map, caller: Caller, now: datetime) -> Json:
         method = method.lower()
         if portal.faults.take({"sub_missing"}, {method}):
             continue
-        call = Call(portal, method, php.resolve(raw, scopes), caller, now, in_batch=True)
+        call = Call(portal, method, raw, caller, now, in_batch=True)
         try:
+            call.params = _resolved(raw, scopes, portal.spec.references)
             results[key] = run(call)
         except RestError as error:
             errors[key] = error.body()

@@ -129,6 +129,8 @@ def _rows(shown: Shown, event: Event, least: int, most: int, endless: bool) -> l
             break
         if server_stamp(starts + length, zone_name) < least - _DAY or day in event.excluded:
             continue
+        if shown.spec.series == "once":
+            return [master]
         rows.append(shown.instance(event, master, starts, starts + length, len(rows)))
     return rows
 

@@ -53,7 +53,11 @@ def method_get(call: Call) -> Json:
     method = METHODS.get(name.lower())
     if name.lower() == "batch":
         return {"isExisting": True, "isAvailable": True}
+    if method is not None and method.application and not call.portal.spec.offline_events:
+        method = None
     available = method is not None and (not method.scopes or bool(method.scopes & call.scopes))
+    if method is not None and method.application and call.caller.webhook:
+        available = False
     return {"isExisting": method is not None, "isAvailable": available}
 
 

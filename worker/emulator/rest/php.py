@@ -121,19 +121,22 @@ def array(pairs: Map) -> Json:
     return pairs
 
 
-def resolve(value: Json, scopes: Map) -> Json:
-    """Put results of earlier commands into a parameter; names of parameters are left alone."""
+def resolve(value: Json, scopes: Map, *, strict: bool = False) -> Json:
+    """Put results of earlier commands into a parameter; names of parameters are left alone.
+
+    A strict portal raises KeyError where something is missing; no page says that there is one.
+    """
     if isinstance(value, dict):
-        return {key: resolve(item, scopes) for key, item in value.items()}
+        return {key: resolve(item, scopes, strict=strict) for key, item in value.items()}
     if not isinstance(value, str) or "$" not in value:
         return value
     whole = _REFERENCE.fullmatch(value)
     if whole:
-        return from_json(_walk(scopes[whole[1]], _KEY.findall(whole[2])))
-    return _REFERENCE.sub(lambda found: to_text(_walk(scopes[found[1]], _KEY.findall(found[2]))), value)
+        return from_json(_walk(scopes[whole[1]], _KEY.findall(whole[2]), strict=strict))
+    return _REFERENCE.sub(lambda found: to_text(_walk(scopes[found[1]], _KEY.findall(found[2]), strict=strict)), value)
 
 
-def _walk(value: Json, path: Iterable[str]) -> Json:
+def _walk(value: Json, path: Iterable[str], *, strict: bool) -> Json:
     """Follow a path; at the first missing key stop and use what was reached: this is why a short page restarts."""
     for key in path:
         if isinstance(value, dict):
@@ -143,6 +146,8 @@ def _walk(value: Json, path: Iterable[str]) -> Json:
         else:
             step = None
         if step is None:  # a null counts as missing
+            if strict:
+                raise KeyError(key)
             return value
         value = step
     return value

@@ -8,6 +8,7 @@ from worker.emulator.rest.call import Call
 from worker.emulator.rest.dates import iso
 from worker.emulator.rest.errors import RestError
 from worker.emulator.rest.methods import Method, method_named
+from worker.emulator.rest.misread import misread
 from worker.emulator.rest.php import Json, Map
 from worker.emulator.rest.spoil import spoil
 
@@ -26,7 +27,11 @@ def run(call: Call) -> Json:
         raise _too_long(call, int(call.now.timestamp() + float(fault.options.get("seconds", 60))))
     if portal.spec.operating and portal.operating.closed(call.caller.client, billed_to, call.now):
         raise _too_long(call, portal.operating.reset_at(call.caller.client, billed_to, call.now))
+    if method.rows:
+        call.params = misread(call.params, portal.spec)
     result = method.run(call)
+    if not portal.spec.counts:
+        call.total = call.next = None
     if fault:
         result = spoil(result, fault, portal.spoiled)
     took = time.perf_counter() - began

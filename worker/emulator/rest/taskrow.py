@@ -1,7 +1,7 @@
 """One task as tasks.task.list prints it (api-reference/tasks/fields.md)."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from worker.emulator.rest import php
 from worker.emulator.rest.dates import suffix
@@ -27,17 +27,24 @@ def sub_status(task: Task, user_id: int, now: datetime) -> int:
 class View:
     """How one viewer is shown tasks: digits in the viewer's zone, with that zone's offset of today."""
 
-    def __init__(self, world: World, user_id: int, now: datetime) -> None:
+    def __init__(self, world: World, user_id: int, now: datetime, date_suffix: str = "today") -> None:
         self.world = world
         self.user_id = user_id
         self.now = now
         self.zone = zone(world.zone_of(user_id))
-        self.suffix = suffix(offset(world.zone_of(user_id), now))
+        seconds = offset(world.zone_of(user_id), now)
+        self.today = timezone(timedelta(seconds=seconds))
+        self.suffix = suffix(seconds)
+        self._date_suffix = date_suffix
         self._people: dict[int, Map | None] = {}
 
     def date(self, at: datetime | None) -> str | None:
         if at is None:
             return None
+        if self._date_suffix == "true":
+            return at.astimezone(self.zone).replace(microsecond=0).isoformat()
+        if self._date_suffix == "fixed":
+            return at.astimezone(self.today).isoformat()[:19] + self.suffix
         return at.astimezone(self.zone).isoformat()[:19] + self.suffix
 
     def person(self, user_id: int) -> Map | None:

@@ -10,7 +10,7 @@ from worker.emulator.rest.taskrow import Selection, View
 
 def task_list(call: Call) -> Json:
     world, now = call.portal.world, call.now
-    view = View(world, call.user_id, now)
+    view = View(world, call.user_id, now, call.portal.spec.date_suffix)
     order = {name.upper(): php.to_text(way).lower() for name, way in php.as_map(call.params.get("order")).items()}
     start = php.to_int(call.params.get("start"))
     found, total = find_tasks(
@@ -36,7 +36,7 @@ def task_get(call: Call) -> Json:
     task = world.tasks.get(task_id)
     if task is None or not world.sees_task(call.user_id, task):
         return []
-    view = View(world, call.user_id, call.now)
+    view = View(world, call.user_id, call.now, call.portal.spec.date_suffix)
     row = Selection(call.params.get("select"), []).row(task, view)
     row["action"] = {name: world.is_admin(call.user_id) for name in ("complete", "start", "remove", "edit", "defer")}
     return {"task": row}

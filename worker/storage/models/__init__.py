@@ -5,6 +5,7 @@ from worker.storage.models.agenda import CalendarEvent, CalendarOccurrence, Cale
 from worker.storage.models.base import Base
 from worker.storage.models.bookkeeping import (
     ClosedMethod,
+    PortalCapability,
     RaisedAlert,
     RejectedRecord,
     RequestBudget,
@@ -26,6 +27,7 @@ __all__ = [
     "PendingLogin",
     "PlannerTask",
     "Portal",
+    "PortalCapability",
     "RaisedAlert",
     "RejectedRecord",
     "RequestBudget",

@@ -109,6 +109,19 @@ class RejectedRecord(Base):
     attempts: Mapped[int] = mapped_column(Integer, comment="How often it was rejected")
 
 
+class PortalCapability(Base):
+    """One thing that a portal was found to do, or not to do."""
+
+    __tablename__ = "portal_capabilities"
+    __table_args__ = options("How portals behave, as probed; docs/capabilities.md explains each name")
+
+    portal_id: Mapped[int] = of_portal()
+    name: Mapped[str] = mapped_column(KeyText, primary_key=True, comment="What was probed, such as tasks.order")
+    value: Mapped[str] = mapped_column(Word, comment="yes, no, unknown (nothing to look at) or a word of its own")
+    evidence: Mapped[str] = mapped_column(LongText, comment="What was seen; nothing personal")
+    probed_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="When (our clock)")
+
+
 class RequestBudget(Base):
     """The leaky bucket of a portal, shared by all processes."""
 

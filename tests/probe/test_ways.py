@@ -1,0 +1,146 @@
+"""A portal that lies is read another way, and the mirror is the same."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.mirror import OK, Mirror, Stage, statuses
+from worker.bitrix24.ways import Paging
+from worker.resources.capabilities import Ways, ways
+from worker.resources.times import offset_text, utc_text
+from worker.storage.capabilities import load_capabilities
+from worker.sync.report import Mode
+
+WAYS: dict[str, tuple[dict[str, Any], Paging]] = {
+    "honest": ({}, Paging.CHAINED),
+    "empty when it was connected": ({"tasks": 0, "users": 1}, Paging.PAGES),
+    "no >ID": ({"after_id": False}, Paging.COUNTED),
+    "no order": ({"ordered": False}, Paging.COUNTED),
+    "neither": ({"after_id": False, "ordered": False}, Paging.COUNTED),
+    "no start=-1": ({"uncounted": False}, Paging.CHAINED),
+    "no counts": ({"counts": False}, Paging.CHAINED),
+    "literal references": ({"references": "literal"}, Paging.PAGES),
+    "strict references": ({"references": "strict"}, Paging.CHAINED),
+    "no Z": ({"filter_dates": "no_z"}, Paging.CHAINED),
+    "a local Z": ({"filter_dates": "local_z", "server_zone": "America/New_York"}, Paging.CHAINED),
+    "no dates": ({"filter_dates": "none"}, Paging.CHAINED),
+    "honest suffixes": ({"date_suffix": "true"}, Paging.CHAINED),
+    "digits of today": ({"date_suffix": "fixed"}, Paging.CHAINED),
+    "no operating time": ({"operating": False}, Paging.CHAINED),
+    "everything at once": (
+        {
+            "after_id": False,
+            "ordered": False,
+            "uncounted": False,
+            "references": "literal",
+            "filter_dates": "none",
+            "operating": False,
+            "rest3": 0,
+            "culture": "day_first",
+            "server_zone": "Asia/Vladivostok",
+        },
+        Paging.COUNTED,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Stage(tmp_path_factory.mktemp("ways")) as stage:
+        yield stage
+
+
+def chosen(mirror: Mirror) -> Ways:
+    with mirror.database.read() as session:
+        return ways(load_capabilities(session, mirror.portal_id))
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_portal_that_lies_has_the_same_mirror(stage: Stage, name: str):
+    """First reading, changes, a deletion and a task that came back: all is found, whatever the way."""
+    spec, paging = WAYS[name]
+    mirror = stage.mirror(**{"tasks": 120, "events": 20, "users": 55} | spec)
+    portal = mirror.portal
+    assert chosen(mirror).of("tasks").paging is paging
+    for _ in range(120 if name == "empty when it was connected" else 1):
+        portal.create_task(title="came after the connection")
+    assert statuses(mirror.sync()) == OK
+    assert mirror.differences() == []
+
+    ids = list(portal.world.task_ids)
+    mirror.clock.advance(3_600)
+    portal.update_task(ids[3], title="changed")
+    portal.comment_task(ids[-2])
+    new = portal.create_task(title="new")
+    portal.update_user(max(portal.world.users), last_name="Other")
+    assert statuses(mirror.sync()) == OK
+    assert mirror.row("tasks", ids[3])["title"] == "changed"
+    assert mirror.row("tasks", new)["title"] == "new"
+    assert mirror.differences() == []
+
+    portal.delete_task(ids[5])
+    portal.delete_task(ids[60])
+    assert statuses(mirror.sync(Mode.RECONCILE)) == OK
+    assert mirror.row("tasks", ids[5])["deleted_at"]
+    portal.restore_task(ids[60])
+    portal.delete_task(ids[0])
+    assert statuses(mirror.sync(Mode.FULL)) == OK
+    assert mirror.differences() == []
+
+
+def test_where_references_are_texts_a_request_brings_one_page(stage: Stage):
+    honest, other = (stage.mirror(tasks=500, references=kind) for kind in ("vendor", "literal"))
+    quick, slow = (mirror.sync()["tasks"].http_requests for mirror in (honest, other))
+
+    assert quick <= 2
+    assert slow >= 7
+
+
+def test_where_order_is_ignored_pages_have_numbers(stage: Stage):
+    """Ten pages in two requests: the first tells the count, the second brings the rest."""
+    mirror = stage.mirror(tasks=500, ordered=False)
+
+    assert mirror.sync()["tasks"].http_requests <= 2
+
+
+def test_a_date_is_spelled_as_the_portal_understands_it(stage: Stage):
+    assert chosen(stage.mirror(tasks=60)).spells["tasks"] is utc_text
+    assert chosen(stage.mirror(tasks=60, filter_dates="no_z")).spells["tasks"] is offset_text
+    blind = stage.mirror(tasks=60, filter_dates="none")
+    assert chosen(blind).spells == {"tasks": None, "users": None}
+    blind.sync()
+
+    assert blind.sync()["tasks"].fetched >= 60  # and says nothing of what changed: it is all read
+    assert blind.sync()["tasks"].changes == 0
+
+
+def test_a_series_without_instances_is_no_whole_calendar(stage: Stage):
+    """Nothing is invented and nothing deleted; the run says so."""
+    mirror = stage.mirror(tasks=10, events=200, series="once")
+    report = mirror.sync()["calendar"]
+
+    assert report.status == "incomplete"
+    assert "their instances are not to be had" in (report.error or "")
+
+
+def test_a_list_that_shrinks_while_it_is_counted_loses_nobody(stage: Stage):
+    """Each batch deletes rows of pages that are read already: those behind move forward, over the edge of a page."""
+    mirror = stage.mirror(tasks=1_500, ordered=False, operating=False, limits=False, events=0)
+    portal = mirror.portal
+    doomed = list(portal.world.task_ids)[::40]
+    answer = portal._server.answer
+
+    def deleting(request: Any) -> Any:  # noqa: ANN401 - the emulator's own
+        reply = answer(request)
+        if doomed and mirror.rows("tasks"):
+            with portal.lock:
+                portal.world.drop_task(doomed.pop())
+        return reply
+
+    portal._server.answer = deleting
+    status = mirror.sync(resources=["tasks"])["tasks"].status
+    portal._server.answer = answer
+
+    assert status == "ok"
+    assert set(portal.world.task_ids) <= mirror.ids("tasks")
