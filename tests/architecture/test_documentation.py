@@ -109,6 +109,22 @@ def test_a_setting_is_in_the_readme(setting: str):
     assert f"`{setting}`" in readme()
 
 
+def test_every_setting_that_a_page_names_is_one():
+    known = {setting.metadata["name"] for setting in fields(Settings)}
+
+    for page in PAGES:
+        named = set(re.findall(r"\bB24SYNC_[A-Z_]+\b", page.read_text(encoding="utf-8")))
+        assert named <= known, page.name
+
+
+def test_every_table_and_view_that_the_readme_lists_is_one():
+    section = readme().split("\n## Tables\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section, re.MULTILINE)
+
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(Base.metadata.tables)
+    assert set(VIEWS) <= set(re.findall(r"`(\w+)`", section))
+
+
 @pytest.mark.parametrize("table", sorted(Base.metadata.tables))
 def test_a_table_is_documented(table: str):
     assert f"`{table}`" in documents() or f"{table}(" in documents()
