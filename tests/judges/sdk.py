@@ -85,6 +85,9 @@ def _singles(portal: Portal, token: BitrixToken) -> Iterator[Verdict]:
     yield verdict(JUDGE, "scope", client.scope().result, portal.scope.split(","))
     info = client.app.info().value
     yield verdict(JUDGE, "app.info", [info.code, info.installed, info.status.value], [portal.client_id, True, "L"])
+    now = client.server.time().value
+    yield verdict(JUDGE, "server.time", [abs((now - portal.clock()).total_seconds()) < 60], [True])
+    yield verdict(JUDGE, "feature.get", [client.feature.get("rest_offline_extended").value.value], [True])
     methods = {name: client.method.get(name).result for name in ("tasks.task.list", "no.such.method")}
     read = [bool(answer["isExisting"] and answer["isAvailable"]) for answer in methods.values()]
     yield verdict(JUDGE, "method.get", read, [True, False])
@@ -114,6 +117,11 @@ def _lists(portal: Portal, token: BitrixToken) -> Iterator[Verdict]:
     expected = [row for row in tasks if row["status"] != 5 and row["responsible"] > 1]
     yield verdict(JUDGE, "tasks by a filter", map(task, open_tasks.result), expected)
     yield verdict(JUDGE, "users page by page", map(user, token.call_list("user.get")["result"]), users)
+    objects = list(client.user.get(sort="ID", order="ASC").values)  # read field by field, by the SDK's own schema
+    read = [(one.bitrix_id, one.name, one.work_position or "", sorted(one.uf_department_ids)) for one in objects]
+    people = sorted(portal.world.users.values(), key=lambda one: one.user_id)[:50]
+    known = [(one.user_id, one.name, one.work_position, sorted(one.departments)) for one in people]
+    yield verdict(JUDGE, "users as objects", read, known)
     yield verdict(JUDGE, "users in chains", map(user, token.call_list_fast("user.get")["result"]), users)
 
 
