@@ -11,6 +11,8 @@ from tests.integration import stage as programs
 from tests.integration.mirror import ENTITIES
 from worker.emulator import Emulator
 
+FIRST = '{"b24sync_recording": 1, "at": "2026-11-23T12:00:00Z"}\n'
+
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[programs.Stage]:
@@ -69,7 +71,10 @@ def test_a_file_that_is_there_is_not_overwritten(office: programs.Stage, tmp_pat
         "no JSON\n",
         "[1]\n",
         '{"b24sync_recording": 99}\n',
-        '{"b24sync_recording": 1, "at": "2026-11-23T12:00:00+00:00"}\n',
+        FIRST,
+        FIRST.replace("Z", ""),
+        FIRST + '{"call": "profile", "params": {}, "answer": []}\n',
+        FIRST + '{"request": 1, "at": 7}\n',
     ],
 )
 def test_what_is_no_recording_is_refused_in_one_sentence(office: programs.Stage, tmp_path: Path, text: str):

@@ -180,6 +180,25 @@ def test_a_recording_made_over_a_portal_in_trouble_replays_without_it(stage: Sta
     assert {row["event_id"] for row in rows["calendar_events"]} == mirror.ids("calendar_events")
 
 
+def test_a_call_that_the_portal_left_out_is_left_out_again(stage: Stage, tmp_path: Path):
+    mirror = stage.mirror(tasks=20, events=5)
+    mirror.portal.faults.add("sub_missing", method="task.planner.getlist")
+    with mirror.database.read() as session:
+        portal = portals.get_portal(session, mirror.portal_id)
+        account = portals.primary_account(session, mirror.portal_id)
+    assert portal is not None
+    assert account is not None
+    file = io.StringIO()
+
+    reports = recording.record(mirror.wiring, portal, account, file)
+
+    path = tmp_path / "recording.jsonl"
+    path.write_text(file.getvalue())
+    again = recording.replay(Wiring(Settings.load({})), path, None)
+    assert {one.resource: str(one.status) for one in reports}["planner"] != "ok"
+    assert [(one.resource, str(one.status)) for one in again] == [(one.resource, str(one.status)) for one in reports]
+
+
 def test_a_refusal_is_recorded_and_replayed(stage: Stage, tmp_path: Path):
     mirror = stage.mirror(tasks=20, events=5)
     mirror.portal.scope = "task,user"

@@ -69,6 +69,10 @@ class Recorder:
                 self._call(one, {"result": results[key], **{name: maps[name].get(key) for name in maps}})
             elif key in maps["error"]:
                 self._call(one, _error(maps["error"][key]))
+                if sent.get("halt"):
+                    break  # what comes after was not asked
+            else:
+                self.write({"request": self._number, "call": one.method, "params": one.params})
 
     def _refusal(self, error: object, text: object) -> dict[str, Any]:
         """A text in REST 1 and 2, an object in REST 3.0 (vendor: api-reference/rest-v3.md)."""

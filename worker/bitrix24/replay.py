@@ -70,7 +70,7 @@ class Replay:
         self._failed: dict[bytes, int] = {}
         self._requests: dict[int, int] = {}
         self.header = self._index()
-        self.clock = ReplayClock(datetime.fromisoformat(self.header["at"]))
+        self.clock = ReplayClock(_moment(self.header["at"]))
 
     def post_json(self, url: str, body: bytes | Mapping[str, Any], *, total: float | None = None) -> Reply:  # noqa: ARG002
         """The recorded answer. Raises CallRefused for what was never asked."""
@@ -87,6 +87,8 @@ class Replay:
             if "request" not in line:
                 return self._failure(line)
             first = line["request"] if first is None else min(first, line["request"])
+            if "answer" not in line and "error" not in line:
+                continue  # the portal left it unanswered
             if "answer" not in line:
                 parts["error"][key] = {name: line.get(name, "") for name in _ERRORS}
                 if sent.get("halt"):
@@ -128,7 +130,7 @@ class Replay:
         if request not in self._requests:
             return None
         line = self._line(self._requests[request])
-        self.clock.reach(datetime.fromisoformat(line["at"]))
+        self.clock.reach(_moment(line["at"]))
         return line.get("time")
 
     def _line(self, place: int) -> dict[str, Any]:
@@ -150,15 +152,21 @@ class Replay:
                         self._place(line, place)
                     place = file.tell()
             return header or _header({})
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise UsageError(f"{self._path} is no recording of b24sync: {error}") from None
 
     def _place(self, line: dict[str, Any], place: int) -> None:
+        """Note a line. Raises what a line raises that is not as it should be."""
         if "call" in line:
+            if "answer" in line:
+                line["answer"]["result"]
             self._places.setdefault(_key(line["call"], line["params"]), []).append(place)
         elif "request" in line:
+            _moment(line["at"])
             self._requests[line["request"]] = place
             for method, params in line.get("calls", ()):
+                if "failure" not in line:
+                    line["status"] + 0
                 self._failed[_key(method, params)] = place
 
 
@@ -168,8 +176,16 @@ def _header(line: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the file be
         raise ValueError("its first line does not say so")  # noqa: TRY004 - told with all other faults of a file
     if version > tape.VERSION:
         raise ValueError(f"it has version {version}, this program reads {tape.VERSION}")
-    datetime.fromisoformat(line["at"])
+    _moment(line["at"])
     return dict(line)
+
+
+def _moment(text: str) -> datetime:
+    """A moment of the recording. Raises ValueError where it has no offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without an offset: {text}")
+    return moment
 
 
 def _key(method: str, params: Mapping[str, str]) -> bytes:
