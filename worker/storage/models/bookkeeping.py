@@ -134,6 +134,12 @@ class RequestBudget(Base):
     level_at: Mapped[float] = mapped_column(Double, default=0.0, comment="When level was true, Unix time in seconds")
     per_second: Mapped[float] = mapped_column(Double, default=2.0, comment="How fast the bucket empties")
     burst: Mapped[float] = mapped_column(Double, default=50.0, comment="How much the bucket holds")
+    slow: Mapped[float] = mapped_column(
+        Double, default=1.0, server_default="1", comment="Which part of per_second we took at slowed_at; it grows back"
+    )
+    slowed_at: Mapped[float] = mapped_column(
+        Double, default=0.0, server_default="0", comment="When the portal last refused for its rate, Unix time"
+    )
 
 
 class ClosedMethod(Base):
