@@ -236,7 +236,9 @@ class Settings:
         "B24SYNC_MAX_DELETE_SHARE", "0.2", _share, "more than this share missing at once stops a run"
     )
     concurrency: int = _setting("B24SYNC_CONCURRENCY", "16", _threads, "threads of `run`")
-    chains: int = _setting("B24SYNC_CHAINS", "1", _chains, "ID-range chains of one listing at the same time")
+    chains: int = _setting(
+        "B24SYNC_CHAINS", "1", _chains, "Ranges of IDs of one complete reading that are read at the same time, up to 16"
+    )
     web_listen: tuple[str, int] = _setting(
         "B24SYNC_WEB_LISTEN", "127.0.0.1:8624", _listen, "where `web` and `run` listen"
     )

@@ -52,7 +52,7 @@ class _Reader:
 def record(wiring: Wiring, portal: Portal, account: Account, file: TextIO) -> list[Report]:
     """Read everything of `portal` once and write the answers to `file`. Raises LeaseLost."""
     recorder = Recorder(wiring.transport, file, wiring.clock)
-    options = wiring.sync_options
+    options = replace(wiring.sync_options, chains=1)  # in one order: a replay asks the same again
     recorder.write(
         {
             "b24sync_recording": tape.VERSION,
@@ -90,7 +90,7 @@ def replay(wiring: Wiring, path: Path, url: str | None) -> list[Report]:
     recording = Replay(path)
     with path.open("rb") as file:
         name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    reader, options = _told(recording.header, path, f"recording:{name}", wiring.sync_options)
+    reader, options = _told(recording.header, path, f"recording:{name}", replace(wiring.sync_options, chains=1))
 
     def client(_portal: Portal, _account: Account) -> Client:
         clock = recording.clock

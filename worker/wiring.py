@@ -140,6 +140,7 @@ class Wiring:
             past_days=settings.calendar_past_days,
             future_days=settings.calendar_future_days,
             max_delete_share=settings.max_delete_share,
+            chains=settings.chains,
         )
 
     @cached_property

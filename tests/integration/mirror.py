@@ -130,6 +130,7 @@ class Mirror:
         self.database = self.wiring.ready_database
         self.portal_id = 0
         self.leases = LeaseKeeper(self.database, clock, "this process")
+        self.chains = 1
         self._settings = settings
         self._intervals = intervals or Intervals(
             settings.sync_interval, settings.reconcile_interval, settings.full_interval
@@ -163,6 +164,7 @@ class Mirror:
                 past_days=settings.calendar_past_days,
                 future_days=settings.calendar_future_days,
                 max_delete_share=max_delete_share,
+                chains=self.chains,
             ),
             stopping=stopping,
             jitter=lambda: 1.0,

@@ -15,6 +15,7 @@ a probe the first believed page that is not full is the end.
 from collections.abc import Mapping
 from enum import Enum
 from math import ceil
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from worker.bitrix24.calls import Answer, Answers, Call
@@ -49,9 +50,16 @@ class KeysetListing:
         filter: More conditions, with the portal's prefixes ({">=CHANGED_DATE": "..."}).
         probe: Ask the highest ID and the count first.
         start_pages: Without a probe, the length of the first chain.
+        counted: Whether the probe is to count (a COUNT costs a portal of millions of rows seconds, and is dropped where
+            it fails). Else the first page is listed once more in falling order: where that is not full it has told
+            all there is, and only where it is full a count is asked for.
         early_pages: With a probe, pages asked in its own batch: a short listing is proven whole in one request.
         longest: Pages in one batch; 1 where the portal makes something else of references.
         uncounted: Whether pages may be asked for without a count.
+        until: The listing ends with this ID; what lies behind it is another one's. It is whole when an ID at or behind
+            its end was met on a believed page, or a page from the last ID was empty.
+        max_id: The highest ID, known from another one's probe: to be reached, like one's own.
+        spacing: How many numbers there are to an ID: the first guess at how many pages are left to an end.
     """
 
     def __init__(
@@ -62,10 +70,14 @@ class KeysetListing:
         after: int = 0,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - the portal's word
         probe: bool,
+        counted: bool = True,
         start_pages: int = 1,
         early_pages: int = 0,
         longest: int = LONGEST,
         uncounted: bool = True,
+        until: int | None = None,
+        max_id: int | None = None,
+        spacing: float = 1.0,
     ) -> None:
         self._spec = spec
         self._prefix = prefix
@@ -75,18 +87,24 @@ class KeysetListing:
         if self._above in self._filter:
             raise ValueError(f"{self._above} is the listing's own condition; use `after`")
         self._step = _Step.PROBE if probe else _Step.PAGES
+        self._part = until is not None or max_id is not None
         self._probed = probe
         self._chain = max(1, start_pages)
         self._early = early_pages
         self._longest = longest
         self._start = -1 if uncounted else 0
         self._taken: tuple[int, list[Record]] = (after, [])
+        self._counted = counted
+        self.spacing = spacing
+        self._refused = False  # the count
         self._sent: list[Call] = []
         self.failures = 0
-        self._below_max = 0  # rows that the probe counted, or would have
+        self.below_max = 0  # readable rows that the probe counted, or would have
+        self._unread = 0  # and the others
         self._last_unreadable: set[bytes] = set()
         self.last_id = after
-        self.max_id: int | None = None
+        self.until = until
+        self.max_id = max_id
         self.total: int | None = None
         self.count = 0
         self.wasted = 0
@@ -109,7 +127,8 @@ class KeysetListing:
     def span(self) -> Span:
         """What the last take brought is all there is between these IDs."""
         after, taken = self._taken
-        return Span(after, None if self.done else self.last_id, [record.id for record in taken])
+        ends = self.done and not self._part
+        return Span(after, None if ends else self.last_id, [record.id for record in taken])
 
     def take(self, answers: Answers) -> list[Record]:
         """What the last `calls` brought: new records, IDs rising. `unreadable` and `error` then tell of this take."""
@@ -140,7 +159,8 @@ class KeysetListing:
     def _next_calls(self, room: int) -> list[Call]:
         match self._step:
             case _Step.PROBE:
-                probe = self._counting("probe", {self._above: self._after}, descending=True)
+                start = 0 if self._counted else -1
+                probe = self._counting("probe", {self._above: self._after}, descending=True, start=start)
                 return [probe, *self._pages(min(room - 1, self._early, self._longest))]
             case _Step.RECOUNT:
                 return [self._counting("count", self._recounted(), descending=False)]
@@ -153,15 +173,42 @@ class KeysetListing:
         bounds = [int(bound) for bound in (self._filter.get(at_most), self.max_id) if bound is not None]
         return {self._above: self._after, **({at_most: min(bounds)} if bounds else {})}
 
-    def _counting(self, name: str, conditions: Mapping[str, Any], *, descending: bool) -> Call:
+    def _counting(self, name: str, conditions: Mapping[str, Any], *, descending: bool, start: int = 0) -> Call:
         every = {**self._filter, **conditions}
-        params = self._spec.page(conditions=every, start=0, descending=descending, only_id=True)
+        params = self._spec.page(conditions=every, start=start, descending=descending, only_id=True)
         return Call(f"{self._prefix}{name}", self._spec.method, params)
 
+    @property
+    def asked(self) -> int:
+        """How many calls were given last and not answered yet."""
+        return len(self._sent)
+
+    def split(self, at: int, *, prefix: str) -> "KeysetListing":
+        """Leave what lies behind the ID `at` to another listing, and return that."""
+        rest = KeysetListing(
+            self._spec,
+            prefix=prefix,
+            after=at,
+            filter=self._filter,
+            probe=False,
+            until=self.until,
+            max_id=self.max_id,
+            spacing=self.spacing,
+        )
+        self.until, self._part = at, True
+        return rest
+
+    def rejoin(self, *, last_id: int, below_max: int, count: int) -> None:
+        """Go on as if this listing had itself read on to `last_id`: others did, and met so many rows in all."""
+        self.last_id, self.below_max, self._unread, self.count = last_id, below_max, 0, count
+        self._check(empty=False)
+
     def _length(self) -> int:
+        if self.total is None and self._step is _Step.PAGES and (end := self.until or self.max_id):
+            return min(LONGEST, int((end - self.last_id) / self.spacing / self._spec.page_size) + 2)
         if self.total is None or self._step is _Step.TAIL:
             return self._chain
-        return max(1, ceil((self.total - self._below_max) / self._spec.page_size))
+        return max(1, ceil((self.total - self._met) / self._spec.page_size))
 
     def _pages(self, length: int) -> list[Call]:
         chain: list[Call] = []
@@ -175,13 +222,20 @@ class KeysetListing:
         """Note what the listing must reach. Whether there is anything to read."""
         page = self._page(outcome)
         if page is None or not isinstance(outcome, Answer):
+            self._refused = self._refused or self._counted
+            self._counted = False
             return False
         self.max_id = max((record.id for record in page.records), default=None)
-        # user.get leaves the count out when nothing matches.
-        self.total = outcome.total if outcome.total is not None or page.size else 0
         self._step = _Step.PAGES
-        if not page.size and not self.total:
-            self._finish()
+        if self._counted:
+            # user.get leaves the count out when nothing matches.
+            self.total = outcome.total if outcome.total is not None or page.size else 0
+            if not self.total and not page.size:
+                self._finish()
+        elif page.size < self._spec.page_size:
+            self.total = page.size
+        elif not self._refused:
+            self._counted, self._step = True, _Step.PROBE  # more than a page: it has to be counted after all
         return not self.done
 
     def _take_recount(self, outcome: Answer | PortalError) -> None:
@@ -190,14 +244,15 @@ class KeysetListing:
             return
         now = outcome.total if outcome.total is not None or page.size else 0
         then = self.total if self.total is not None else now
-        if now is not None and then is not None and not min(now, then) <= self._below_max <= max(now, then):
-            self._fail(f"{self._below_max} rows read where the portal counts {then} and then {now}")
+        if now is not None and then is not None and not min(now, then) <= self._met <= max(now, then):
+            self._fail(f"{self._met} rows read where the portal counts {then} and then {now}")
             return
         self._finish()
 
     def _take_chain(self, sent: list[Call], answers: Answers) -> list[Record]:
         """Walk the pages in order, as far as they may be believed."""
         taken: list[Record] = []
+        spacings: list[float] = []
         for number, call in enumerate(sent):
             page = self._page(answers.get(call), failure=number == 0 or call.key in answers.outcomes)
             if page is None:
@@ -205,7 +260,12 @@ class KeysetListing:
                 return taken
             new, rising = self._rising(page)
             taken += new
-            if not rising:
+            if len(new) == self._spec.page_size:
+                spacings.append((new[-1].id - new[0].id) / len(new))
+                self.spacing = max(1.0, median(spacings))  # IDs may jump; most pages do not
+            if self.until is not None and self.last_id >= self.until:
+                self._finish()
+            elif not rising:
                 self._fail(f"IDs fall or repeat after {self.last_id}")
             elif page.size < self._spec.page_size:
                 self._short(page)
@@ -226,21 +286,24 @@ class KeysetListing:
             if record.id <= self.last_id:
                 rising = False
                 break
+            if self.until is not None and record.id > self.until:
+                self.last_id = self.until
+                break
             self.last_id = record.id
-            self._below_max += self.max_id is None or record.id <= self.max_id
+            self.below_max += self.max_id is None or record.id <= self.max_id
             new.append(record)
         self.count += len(new)
         # A page asked from the last readable ID brings the unreadable rows behind it once more: told once.
         texts = {bytes(raw): raw for raw in page.unreadable}
         unseen = [raw for text, raw in texts.items() if text not in self._last_unreadable]
         self._last_unreadable = set(texts)
-        self._below_max += len(unseen)
+        self._unread += len(unseen)
         self.unreadable += unseen
         return new, rising
 
     def _short(self, page: Page) -> None:
         """A believed page that is not full: the end, or (known from the probe) a page cut short."""
-        if not self._probed:
+        if not self._probed and not self._part:
             self._finish()
         elif not page.records or self._reached():
             self._check(empty=not page.records)
@@ -257,7 +320,9 @@ class KeysetListing:
 
     def _check(self, *, empty: bool) -> None:
         """The end is reached; does the count agree?"""
-        if self.total is None or self._below_max == self.total:
+        if self._step is _Step.PROBE:
+            return  # it is still to be asked
+        if self.total is None or self._met == self.total:
             self._finish()
         else:
             self._step = _Step.RECOUNT if empty else _Step.TAIL
@@ -287,6 +352,12 @@ class KeysetListing:
         self.problem = problem
         self._step = _Step.DONE
 
+    @property
+    def _met(self) -> int:
+        return self.below_max + self._unread
+
     def _finish(self) -> None:
+        if self.until is not None:
+            self.last_id = self.until  # there is nothing between
         self.complete = True
         self._step = _Step.DONE

@@ -1,7 +1,9 @@
 """The pull of a resource that is listed by rising ID: full, incremental, or resumed; and the sweep of its IDs."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,6 +14,7 @@ from worker.clock import Stopwatch
 from worker.errors import BadAnswer
 from worker.resources.registry import TASKS, ListedResource
 from worker.storage.cursors import Cursor, update_cursor
+from worker.sync.chains import IN_CHAINS, Chains, Range
 from worker.sync.passes import Passes, Stretch, not_whole
 from worker.sync.plan import Bookmark, Plan, cursor_from
 from worker.sync.records import Records
@@ -40,14 +43,28 @@ class ListingPull:
             else None
         )
         self._earned: datetime | None = plan.resume.cursor if plan.resume else None
-        self._passes = Passes(
+        self._passes = self._listing(plan)
+        self._begun = False
+        self._answered = False
+
+    def _listing(self, plan: Plan) -> Passes | Chains:
+        turn, resource, cut = self._turn, self._resource, plan.resume
+        way, chains = turn.ways.of(resource.name), turn.options.chains
+        if way == IN_CHAINS and not plan.since and ((chains > 1 and not cut) or (cut and cut.ranges)):
+            ranges = [Range(*one) for one in cut.ranges] if cut else []
+            return Chains(resource.method, prefix=resource.name, chains=chains, ranges=ranges)
+        return Passes(
             resource.method,
-            turn.ways.of(resource.name),
+            way,
             prefix=resource.name,
             filters=turn.ways.changed(resource, plan.since) if plan.since else [{}],
-            after=plan.resume.last_ids if plan.resume else (),
+            after=cut.last_ids if cut else (),
         )
-        self._begun = False
+
+    @property
+    def parallel(self) -> bool:
+        """Whether it has calls for several batches at the same time: once the first has told who reads."""
+        return self._answered and isinstance(self._passes, Chains) and self._passes.parallel and not self._passes.done
 
     @property
     def whole(self) -> bool:
@@ -63,38 +80,52 @@ class ListingPull:
             return self._passes.calls(room)
         return self._sweep.calls(room) if self._sweep else []
 
-    def apply(self, answers: Answers) -> None:
-        """Raises what keeps the listing from being whole; what it read stays written."""
+    def take(self, calls: Sequence[Call], answers: Answers) -> Callable[[], None] | None:
+        """Note where the listing stands now, and return what writes the rows, which may wait until the next is asked.
+
+        At the end of the listing nothing waits: others may build on what is written. Raises what keeps the listing from
+        being whole; what it read stays written.
+        """
         if self._passes.done and self._sweep:
             self._sweep.apply(answers)
-        else:
-            self._take(answers)
+            self._note_end()
+            return None
+        self._answered = True
+        stretches = self._passes.take(calls, answers)
+        if self._earned is None:
+            # The clock of the first batch: whatever changes while we read lies behind it and is read again.
+            if answers.time.portal_now is None:
+                raise self._passes.error or BadAnswer("the portal did not tell its time", method="batch")
+            self._earned = cursor_from(answers.time.portal_now)
+        write = partial(self._keep, stretches, self._earned)
+        if not self._passes.done:
+            return write
+        write()
+        if trouble := self._passes.trouble:
+            raise trouble
+        if self._sweep:
+            self._sweep.close()
+        self._note_end()
+        return None
+
+    def _note_end(self) -> None:
         if self._sweep and self.done:
             with self._turn.write() as session:
                 note_sweep(session, self._turn, self._resource.name)
                 if not self._watch.set_back:  # else what was rejected in this very run may look older than it
                     self._records.forget_unseen(session, since=self._watch.started_at)
 
-    def _take(self, answers: Answers) -> None:
-        stretches = self._passes.take(answers)
-        if self._earned is None:
-            # The clock of the first batch: whatever changes while we read lies behind it and is read again.
-            if answers.time.portal_now is None:
-                raise self._passes.error or BadAnswer("the portal did not tell its time", method="batch")
-            self._earned = cursor_from(answers.time.portal_now)
+    def _keep(self, stretches: Sequence[Stretch], earned: datetime) -> None:
+        """Write what a batch brought, and where the listing stands with it."""
         if not self._begun:
             self._begun = True
             self._records.retry_kept()
         with self._turn.write() as session:
             for stretch in stretches:
                 self._write(session, stretch)
-            self._save_cursor(session, self._earned)
+            self._save_cursor(session, earned)
         if self._resource is TASKS:
             self._turn.told_tasks.difference_update(record.id for stretch in stretches for record in stretch.records)
-        if trouble := self._passes.trouble:
-            raise trouble
-        if self._sweep and self.whole:
-            self._sweep.close()
 
     def _write(self, session: Session, stretch: Stretch) -> None:
         if self._sweep and stretch.span:  # then there is one pass, and it lists everything
@@ -119,6 +150,7 @@ class ListingPull:
                 last_id=last_ids[0],
                 others=last_ids[1:],
                 cursor=earned,
+                ranges=self._passes.ranges,
             ).dump()
         update_cursor(session, self._turn.portal_id, self._resource.name, **changes)
 

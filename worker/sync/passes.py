@@ -57,7 +57,7 @@ class Passes:
         after: Sequence[int] = (),
     ) -> None:
         self._passes = [
-            # Always probed: without the count, a page that lost a row would look like the end of what changed.
+            # Always probed: without, a page that lost a row would look like the end of what changed.
             listing(
                 way,
                 spec,
@@ -97,6 +97,11 @@ class Passes:
         last_ids = tuple(one.last_id for one in self._passes)
         return last_ids if any(last_ids) and not any(map(_must_begin_again, self._passes)) else ()
 
+    @property
+    def ranges(self) -> tuple[tuple[int, int | None], ...]:
+        """None: each pass is read from its last ID to the end of the table."""
+        return ()
+
     def calls(self, room: int) -> list[Call]:
         """The calls for the next batch, at most `room`: what one pass leaves the next one takes."""
         calls: list[Call] = []
@@ -104,7 +109,7 @@ class Passes:
             calls += one.calls(room - len(calls))
         return calls
 
-    def take(self, answers: Answers) -> list[Stretch]:
+    def take(self, _calls: Sequence[Call], answers: Answers) -> list[Stretch]:
         """What the last `calls` brought, in the order in which the portal answered."""
         stretches: list[Stretch] = []
         seen: dict[int, Raw] = {}

@@ -24,6 +24,7 @@ class Bookmark(msgspec.Struct, frozen=True):
         cursor: The cursor this run will have earned when it is complete.
         others: The last IDs of the other passes, in the order of the resource's filters. A bookmark of a program that
             knew fewer passes lacks some: they begin at the start, with the same lower bound.
+        ranges: Of a listing that was read in several ranges, what was left of each: last ID, end (None: the table's).
     """
 
     mode: Mode
@@ -31,6 +32,7 @@ class Bookmark(msgspec.Struct, frozen=True):
     last_id: int
     cursor: datetime
     others: tuple[int, ...] = ()
+    ranges: tuple[tuple[int, int | None], ...] = ()
 
     @property
     def last_ids(self) -> tuple[int, ...]:

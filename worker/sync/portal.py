@@ -22,6 +22,7 @@ from worker.sync.account import WAITING, account_status
 from worker.sync.closing import Outcome, Result, close, judge
 from worker.sync.engine import drive
 from worker.sync.lease import LeaseKeeper
+from worker.sync.pace import Pace
 from worker.sync.plan import Intervals, Plan, is_due, plan
 from worker.sync.pulls import pulls_of
 from worker.sync.report import Mode, Report
@@ -98,6 +99,7 @@ class PortalSync:
         self._options = options
         self._stopping = stopping
         self._jitter = jitter
+        self._paces: dict[int, Pace] = {}
         self._queue_looked_at: dict[int, datetime] = {}
         self._teller = Teller()
 
@@ -217,12 +219,23 @@ class PortalSync:
             queue_looked_at=self._queue_looked_at,
         )
         pulls = pulls_of(turn, agenda.plans, agenda.states, reports)
-        trouble = drive(client, pulls, self._clock, agenda.halted)
+        pace = self._paces.setdefault(agenda.portal.id, Pace())
+        trouble = drive(client, pulls, self._clock, agenda.halted, more=self._more_clients(account, agenda), pace=pace)
         if isinstance(trouble, PortalError) and (status := account_status(trouble)):
             with turn.write() as session:  # whatever noticed it, the row says it; who reads it knows the portal
                 version = agenda.token_versions.get(account.id, 0)
                 portals.set_account_status(session, account.id, status, trouble.reason, token_version=version)
         return trouble
+
+    def _more_clients(self, account: Account, agenda: _Agenda) -> list[Client]:
+        """For the further chains of a full reading: each sends from a thread of its own."""
+        resumed = any(one.resume and one.resume.ranges for one in agenda.plans.values())
+        if not account.is_primary or not (resumed or any(one.mode is Mode.FULL for one in agenda.plans.values())):
+            return []
+        more = [self._client_for(agenda.portal, account) for _ in range(1, self._options.chains)]
+        for client in more:
+            client.halted = agenda.halted
+        return more
 
     def _halted(self, deadline: float) -> Callable[[], str | None]:
         def halted() -> str | None:

@@ -33,6 +33,7 @@ class SyncOptions:
         calendars: Any of mine, company, groups, everyone.
         past_days, future_days: The calendar window around the portal's today.
         max_delete_share: More than this share missing at once trips the guard; 0..1.
+        chains: So many ranges of one listing are read at the same time.
         force: An operator looked at the guard and said go on.
     """
 
@@ -40,6 +41,7 @@ class SyncOptions:
     past_days: int
     future_days: int
     max_delete_share: float
+    chains: int = 1
     force: bool = False
 
 

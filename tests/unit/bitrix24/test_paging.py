@@ -456,3 +456,40 @@ def test_a_portal_that_counts_a_row_and_never_shows_one_is_no_empty_portal():
 
     assert (one.done, one.complete) == (True, False)
     assert one.problem == "0 rows read where the portal counts 1 and then 1"
+
+
+@pytest.mark.parametrize(("rows", "counts", "batches"), [(0, 0, 1), (7, 0, 1), (49, 0, 1), (50, 1, 2), (170, 1, 3)])
+def test_what_fits_a_page_is_listed_twice_instead_of_counted(rows: int, counts: int, batches: int):
+    """Upwards and downwards in one batch; only a full page needs a count."""
+    table = Table(range(5, 5 + rows))
+    one = listing(counted=False, early_pages=1)
+    ids, asked = run(one, table)
+    assert (one.complete, ids, asked) == (True, list(range(5, 5 + rows)), batches)
+    assert table.counts == counts
+
+
+@pytest.mark.parametrize("rows", [2, 30, 49])
+def test_a_page_that_lost_a_row_is_noticed_without_a_count(rows: int):
+    """The other way round the row is there; asked once more, the portal's count decides."""
+    table = Table(range(1, 1 + rows))
+    one = listing(counted=False, early_pages=1)
+    calls = one.calls(50)
+    whole = table.batch(calls).outcomes
+    table.ids -= {rows}
+    short = table.batch(calls).outcomes
+    outcomes = {calls[0].key: whole[calls[0].key], calls[1].key: short[calls[1].key]}
+    taken = [record.id for record in one.take(Answers(outcomes, Time()))]
+    assert taken == list(range(1, rows))
+    assert not one.done
+    table.ids |= {rows}
+    ids, _ = run(one, table)
+    assert (one.complete, ids) == (True, [rows])
+
+
+def test_a_count_that_fails_is_dropped_for_the_highest_id_alone():
+    """It may take longer than the portal allows one request."""
+    table = Table(range(1, 400))
+    table.fail = lambda call: flaky() if call.params["start"] >= 0 else None
+    one = listing(early_pages=1)
+    ids, batches = run(one, table)
+    assert (one.complete, one.total, len(ids), batches) == (True, None, 399, 3)

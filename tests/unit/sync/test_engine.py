@@ -1,5 +1,7 @@
 """How pulls share batches, and whose trouble is whose."""
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -193,3 +195,110 @@ def test_a_pull_that_waits_for_one_that_failed_is_incomplete():
     second = Waiting("second", 5, first)
     assert run([second, first]) == (None, [5])
     assert (first.status, second.status) == ("failed", "incomplete")
+
+
+class Overlapped(FakePull):
+    """Its rows are written while the next batch is under way."""
+
+    def __init__(self, name: str, wants: int, *, lanes: bool = False, write_error: B24SyncError | None = None) -> None:
+        super().__init__(name, wants)
+        self.story: list[str] = []
+        self.parallel = False
+        self._lanes = lanes
+        self._unasked = wants
+        self._taken = 0
+        self._write_error = write_error
+
+    def calls(self, room: int) -> list[Call]:
+        size = min(room, self._unasked)
+        self._unasked -= size
+        self.story.append("asked")
+        return [Call(f"{self.name}{number}", "user.get") for number in range(size)]
+
+    def take(self, calls: Sequence[Call], _answers: Answers) -> Callable[[], None] | None:
+        self.parallel = self._lanes
+        self._taken += 1
+        number = self._taken
+        self.story.append(f"taken {number}")
+        self.left -= len(calls)
+        if self.left <= 0:
+            self.story.append(f"written {number}")
+            return None
+
+        def write() -> None:
+            self.story.append(f"written {number}")
+            if self._write_error:
+                raise self._write_error
+
+        return write
+
+
+class Watching(FakeClient):
+    """Each batch waits until something was seen: what cannot be seen meanwhile fails the test."""
+
+    def __init__(self, sees: Callable[[int], bool]) -> None:
+        super().__init__()
+        self._sees = sees
+
+    def batch(self, calls: Sequence[Call]) -> Answers:
+        answers = super().batch(calls)
+        end = time.monotonic() + 10
+        while not self._sees(len(self.batches)):
+            assert time.monotonic() < end, "it was waited for the batch"
+        return answers
+
+
+def test_rows_are_written_while_the_next_batch_is_under_way():
+    """And before its answers are taken: a bookmark tells of nothing that is not written."""
+    pull = Overlapped("tasks", 120)
+    client = Watching(lambda number: number == 1 or f"written {number - 1}" in pull.story)
+    assert run([pull], client) == (None, [50, 50, 20])
+    taken_and_written = [word for word in pull.story if word != "asked"]
+    assert taken_and_written == ["taken 1", "written 1", "taken 2", "written 2", "taken 3", "written 3"]
+    assert pull.status == "ok"
+
+
+def test_what_fails_while_it_is_written_ends_its_pull_and_no_other():
+    bad, good = Overlapped("bad", 120, write_error=UsageError("no")), Overlapped("good", 120)
+    assert run([bad, good])[0] is None
+    assert (bad.status, good.status) == ("failed", "ok")
+
+
+def test_a_stop_lets_what_was_taken_be_written():
+    pull = Overlapped("tasks", 200)
+    client = FakeClient()
+    run([pull], client, lambda: "stopped" if len(client.batches) == 2 else None)
+    assert pull.story[-1] == "written 2"
+    assert pull.report
+    assert isinstance(pull.report.failure, Interrupted)
+
+
+def test_parallel_pulls_fill_as_many_batches_as_there_are_clients():
+    """Not before the first answer, and nobody else's calls are asked twice."""
+    under_way = threading.Barrier(3, timeout=10)
+
+    class Together(FakeClient):
+        def batch(self, calls: Sequence[Call]) -> Answers:
+            if len(calls) == 50:
+                under_way.wait()
+            return super().batch(calls)
+
+    pull, other = Overlapped("tasks", 5 + 150, lanes=True), FakePull("users", 1)
+    clients = [Together() for _ in range(3)]
+    first = iter([5])
+    calls_of = pull.calls
+    pull.calls = lambda room: calls_of(next(first, room))  # type: ignore[method-assign]
+    trouble = drive(clients[0], [other, pull], FakeClock(), lambda: None, more=clients[1:])  # type: ignore[arg-type]
+    assert trouble is None
+    assert [client.batches for client in clients] == [[6, 50], [50], [50]]
+    assert (pull.status, other.status) == ("ok", "ok")
+    assert other.report
+    assert other.report.calls == 1
+
+
+def test_trouble_in_one_lane_waits_for_the_others_and_ends_all():
+    pull = Overlapped("tasks", 500, lanes=True)
+    more = [FakeClient({1: Unreachable("away")}), FakeClient()]
+    trouble = drive(FakeClient(), [pull], FakeClock(), lambda: None, more=more)  # type: ignore[arg-type]
+    assert isinstance(trouble, Unreachable)
+    assert pull.status == "failed"

@@ -44,7 +44,7 @@ def read(one: Passes, portal: Portal, *, room: int = 50, batches: int = 99) -> t
         calls = one.calls(room)
         assert 0 < len(calls) <= room
         assert len({call.key for call in calls}) == len(calls)
-        stretches += one.take(portal.batch(calls))
+        stretches += one.take(calls, portal.batch(calls))
     return stretches, batches
 
 
@@ -78,7 +78,7 @@ def test_a_twin_is_left_out_only_where_its_text_is_the_same():
     outcomes: dict[str, Outcome] = {
         call.key: answer({"tasks": [{"id": "5", "title": call.key[:3]}, {"id": "6"}]}, total=2) for call in calls
     }
-    first, second = one.take(Answers(outcomes, Time()))
+    first, second = one.take(calls, Answers(outcomes, Time()))
     assert [record.id for record in first.records] == [5, 6]
     assert [(record.id, bytes(record.raw)) for record in second.records] == [(5, b'{"id":"5","title":"t_1"}')]
     assert (first.twins, second.twins) == (0, 1)
@@ -89,7 +89,7 @@ def test_a_row_without_an_id_is_told_once():
     one = passes()
     rows = [{"id": "5"}, {"id": "abc"}]
     outcomes: dict[str, Outcome] = {call.key: answer({"tasks": rows}, total=2) for call in one.calls(50)}
-    stretches = one.take(Answers(outcomes, Time()))
+    stretches = one.take([], Answers(outcomes, Time()))
     assert [len(stretch.unreadable) for stretch in stretches] == [1, 0]
     assert stretches[0].unreadable == [Raw(b'{"id":"abc"}')]
 
@@ -146,6 +146,6 @@ def test_a_pass_that_lost_rows_begins_a_new_run_afresh():
         call.key: answer({"tasks": [{"id": str(i)} for i in ((9, 4) if call.key == "t_1_0" else (4, 9))]}, total=2)
         for call in one.calls(50)
     }
-    one.take(Answers(outcomes, Time()))
+    one.take([], Answers(outcomes, Time()))
     assert (one.done, one.complete, one.last_ids) == (True, False, ())
     assert isinstance(one.trouble, IncompleteRun)
