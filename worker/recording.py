@@ -22,9 +22,11 @@ from worker.bitrix24.throttle import Throttle
 from worker.budget import Unlimited
 from worker.clock import Clock
 from worker.errors import UsageError
-from worker.resources.capabilities import AS_DOCUMENTED
+from worker.resources.capabilities import Ways, ways
 from worker.resources.events import EventsMode
+from worker.resources.probe.finding import Finding
 from worker.storage import migrate, portals
+from worker.storage.capabilities import load_capabilities
 from worker.storage.connections import register_account
 from worker.storage.models import Account, Portal
 from worker.storage.session import Database
@@ -41,24 +43,33 @@ FIGURES = ("resource", "mode", "status", "fetched", "inserted", "rejected", "htt
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Who reads, as far as a mirror must know it."""
+    """Who reads and how, as far as a mirror must know it. `found`: what a probe found out about the portal."""
 
     member_id: str
     user_id: int
     kind: str
     scope: str
+    found: Mapping[str, str]
+
+    def ways(self, _portal: Portal, _account: Account) -> Ways:
+        """How the portal is read: as the operator's own mirror reads it."""
+        return ways({name: Finding(name, value, "") for name, value in self.found.items()})
 
 
 def record(wiring: Wiring, portal: Portal, account: Account, file: TextIO) -> list[Report]:
     """Read everything of `portal` once and write the answers to `file`. Raises LeaseLost."""
     recorder = Recorder(wiring.transport, file, wiring.clock)
     options = replace(wiring.sync_options, chains=1)  # in one order: a replay asks the same again
+    with wiring.ready_database.read() as session:
+        found = {name: known.value for name, known in load_capabilities(session, portal.id).items()}
+    reader = _Reader(portal.member_id, account.user_id, account.kind, account.scope, found)
     recorder.write(
         {
             "b24sync_recording": tape.VERSION,
             "b24sync": __version__,
             "at": wiring.clock.now().isoformat(),
-            "account": {"user_id": account.user_id, "kind": account.kind, "scope": account.scope},
+            "account": {"user_id": reader.user_id, "kind": reader.kind, "scope": reader.scope},
+            "found": reader.found,
             "calendars": list(options.calendars),
             "past_days": options.past_days,
             "future_days": options.future_days,
@@ -68,7 +79,6 @@ def record(wiring: Wiring, portal: Portal, account: Account, file: TextIO) -> li
     def client(_portal: Portal, _account: Account) -> Client:
         return wiring.client_for(portal, account, sender=recorder)
 
-    reader = _Reader(portal.member_id, account.user_id, account.kind, account.scope)
     with _throwaway() as database:
         reports = _read(
             database,
@@ -111,14 +121,15 @@ def _told(header: Mapping[str, Any], path: Path, member_id: str, options: SyncOp
     """Who read, and with which settings. Raises UsageError."""
     try:
         account = header["account"]
-        reader = _Reader(member_id, int(account["user_id"]), str(account["kind"]), str(account["scope"]))
+        found = {str(name): str(value) for name, value in header["found"].items()}
+        reader = _Reader(member_id, int(account["user_id"]), str(account["kind"]), str(account["scope"]), found)
         return reader, replace(
             options,
             calendars=tuple(map(str, header["calendars"])),
             past_days=int(header["past_days"]),
             future_days=int(header["future_days"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is no recording of b24sync: its first line lacks {error}") from None
 
 
@@ -170,7 +181,7 @@ def _read(
             clock=clock,
             leases=leases,
             client_for=client_for,
-            ways=lambda _portal, _account: AS_DOCUMENTED,
+            ways=reader.ways,
             intervals=Intervals(*[_LONG] * 3),
             options=options,
             stopping=stopping,

@@ -180,6 +180,16 @@ def test_a_recording_made_over_a_portal_in_trouble_replays_without_it(stage: Sta
     assert {row["event_id"] for row in rows["calendar_events"]} == mirror.ids("calendar_events")
 
 
+def test_a_portal_that_lies_is_recorded_and_replayed_the_way_it_is_read(stage: Stage, tmp_path: Path):
+    mirror = stage.mirror(tasks=120, events=5, after_id=False)
+
+    text = recorded(mirror)
+
+    mirror.sync(Mode.FULL)
+    assert json.loads(text.splitlines()[0])["found"]["tasks.after_id"] == "no"
+    assert {row["task_id"] for row in replayed(text, tmp_path)["tasks"]} == mirror.ids("tasks")
+
+
 def test_a_call_that_the_portal_left_out_is_left_out_again(stage: Stage, tmp_path: Path):
     mirror = stage.mirror(tasks=20, events=5)
     mirror.portal.faults.add("sub_missing", method="task.planner.getlist")

@@ -19,8 +19,10 @@ from worker.resources.times import offset_text, utc_text
 class Known(Protocol):
     """A stored finding."""
 
-    value: str
-    evidence: str
+    @property
+    def value(self) -> str: ...
+    @property
+    def evidence(self) -> str: ...
 
 
 Spell = Callable[[datetime], str]
