@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# What must hold in both worlds of the emulated portal (worker/emulator/spec.py, SECOND).
+SETTLED_BY_NO_PAGE := $(wildcard tests/integration/test_sync_*.py) tests/integration/test_connect.py \
+	tests/integration/test_portal_mode.py tests/integration/test_client_emulator.py tests/contract/test_token_stores.py
 STAMP := $(VENV)/.installed
 
 ##@ Use
@@ -39,6 +42,7 @@ test: $(STAMP) ## All tests but the long ones (ARGS="-k name" for some)
 
 test-long: $(STAMP) ## The long tests, bounded to 15 minutes
 	timeout 900 $(BIN)/pytest -m long $(ARGS)
+	timeout 900 $(BIN)/pytest --second-world -n 2 --dist loadfile -m "not long" $(SETTLED_BY_NO_PAGE)
 
 chaos: $(STAMP) ## Every fault against every resource, written to docs/chaos.md
 	WRITE_CHAOS=1 $(BIN)/pytest tests/chaos $(ARGS)

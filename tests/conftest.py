@@ -7,6 +7,26 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from worker.emulator import SECOND, Emulator
+
+FIRST_WORLD = pytest.mark.skip(reason="it is about the answer that the first world gives")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--second-world", action="store_true", help="what no page settles is the other way round")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--second-world"):
+        Emulator.customs = SECOND
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--second-world"):
+        for item in items:
+            if item.get_closest_marker("first_world"):
+                item.add_marker(FIRST_WORLD)
+
 
 class FakeClock:
     """A clock that moves only when told; sleeping moves it."""

@@ -15,10 +15,13 @@ from worker.emulator.requestlog import RequestLog
 from worker.emulator.server.grants import Grant
 from worker.emulator.server.posts import event_form, install_form, page_form
 from worker.emulator.server.tokens import TokenServer
-from worker.emulator.spec import PortalSpec
+from worker.emulator.spec import FIRST, SECOND, Customs, PortalSpec
 from worker.emulator.world.life import Life
 
 __all__ = [
+    "FIRST",
+    "SECOND",
+    "Customs",
     "Emulator",
     "Fault",
     "Faults",

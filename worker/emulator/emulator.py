@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from worker.emulator.portal import Portal
 from worker.emulator.server.tokens import TokenServer
 from worker.emulator.server.wire import LoopbackServer, Reply, Request, html_reply
-from worker.emulator.spec import PortalSpec
+from worker.emulator.spec import FIRST, Customs, PortalSpec
 
 
 def _utc_now() -> datetime:
@@ -22,9 +22,17 @@ class Emulator:
     ...     portal = emulator.add_portal(PortalSpec(tasks=10))
     """
 
+    customs: ClassVar[Customs] = FIRST
+    """The world that stages are made in."""
+
     def __init__(self, *, clock: Callable[[], datetime] | None = None, port: int = 0) -> None:
         self.clock = clock or _utc_now
-        self.token_server = TokenServer(self.clock)
+        self.token_server = TokenServer(
+            self.clock,
+            rotation=self.customs.rotation,
+            methods=set(self.customs.token_methods),
+            exchange_tells=self.customs.exchange_tells,
+        )
         self.portals: list[Portal] = []
         self._server = LoopbackServer(self._answer, port)
         self.token_server.host = self._server.host
@@ -40,7 +48,8 @@ class Emulator:
         With `application_of` the application of that portal is installed here too: it has one key and one secret,
         wherever it is installed.
         """
-        portal = Portal(spec, self.token_server, port)
+        portal = Portal(self.customs.applied(spec), self.token_server, port)
+        portal.own_oauth, portal.redirect_status = self.customs.own_oauth, self.customs.redirect_status
         if application_of is not None:
             portal.client_id, portal.client_secret = application_of.client_id, application_of.client_secret
         self.portals.append(portal)

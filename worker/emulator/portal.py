@@ -48,6 +48,8 @@ class Portal(Acts):
         """Who clicks "allow"; None: the administrator."""
         self.own_oauth: Literal["json", "redirect"] = "json"
         """How the portal's own token page answers."""
+        self.redirect_status = 302
+        """How the old address sends to the new one."""
         self.faults = Faults()
         self.requests = RequestLog()
         self.spoiled: list[str] = []
@@ -80,7 +82,7 @@ class Portal(Acts):
             server.stop()
 
     def rename(self) -> str:
-        """Move to a new address; the old one sends there with 302 (change-domen.md)."""
+        """Move to a new address; the old one sends there, with 302 says change-domen.md."""
         self._old_servers.append(self._server)
         new = LoopbackServer(self.answer)
         old, self._server = self._server, new
@@ -89,7 +91,8 @@ class Portal(Acts):
         return self.domain
 
     def _moved(self, request: Request) -> Reply:
-        return redirect(f"{self.url}{request.path}" + (f"?{request.query}" if request.query else ""))
+        address = f"{self.url}{request.path}" + (f"?{request.query}" if request.query else "")
+        return redirect(address, self.redirect_status)
 
     def register_app(self, redirect_uri: str) -> None:
         """Fill in the application's card."""

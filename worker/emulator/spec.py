@@ -1,7 +1,8 @@
 """What a portal is like: everything a test may vary, with values of an ordinary one."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,41 @@ class PortalSpec:
     def zones(self) -> frozenset[str]:
         """All zones of the portal: its server's and its users'."""
         return frozenset({self.server_zone, self.user_zone, *self.other_zones} - {""})
+
+
+@dataclass(frozen=True)
+class Customs:
+    """What no page settles, for a whole stage: one of two worlds that a client must live in alike."""
+
+    portal: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of PortalSpec, where the spec has what an ordinary portal has."""
+    rotation: Literal["rotate", "branch", "keep", "stable"] = "rotate"
+    token_methods: frozenset[str] = frozenset({"GET", "POST"})
+    exchange_tells: Literal["page", "user"] = "page"
+    own_oauth: Literal["json", "redirect"] = "json"
+    redirect_status: Literal[301, 302, 307, 308] = 302
+
+    def applied(self, spec: PortalSpec) -> PortalSpec:
+        """The spec in this world."""
+        ordinary = {each.name: each.default for each in fields(PortalSpec)}
+        changed = {name: value for name, value in self.portal.items() if getattr(spec, name) == ordinary[name]}
+        return replace(spec, **changed)
+
+
+FIRST = Customs()
+"""As the pages have it, or the vendor's SDKs, where they say anything."""
+
+SECOND = Customs(
+    portal={
+        "status_table": "source",
+        "billing": "batch",
+        "planner_texts": True,
+        "culture": "day_first",
+    },
+    rotation="branch",
+    token_methods=frozenset({"GET"}),
+    exchange_tells="user",
+    own_oauth="redirect",
+    redirect_status=307,
+)
+"""The other way round."""

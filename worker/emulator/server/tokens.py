@@ -23,8 +23,9 @@ class TokenServer:
 
     clock: Callable[[], datetime]
     lifetime: int = 3600
-    rotation: Literal["rotate", "keep", "stable"] = "rotate"
-    """rotate: a refresh gives a new refresh token and kills the old pair; keep: none comes; stable: the same one."""
+    rotation: Literal["rotate", "branch", "keep", "stable"] = "rotate"
+    """rotate: a refresh gives a new refresh token and kills the old pair; branch: the old pair lives on beside the new
+    one; keep: no refresh token comes; stable: the same one."""
     methods: set[str] = field(default_factory=lambda: {"GET", "POST"})
     killed: Literal["expired_token", "invalid_token", "works"] = "expired_token"
     """How a portal answers to the access token of a killed pair."""
@@ -117,7 +118,7 @@ class TokenServer:
 
     def grant(self, params: Map, http_method: str) -> TokenReply:
         """Answer one token request, faults and log included."""
-        fault = self.faults.take(TOKEN_KINDS, ())
+        fault = self.faults.take(TOKEN_KINDS, ()) if http_method in self.methods else None
         kind = fault.kind if fault else ""
         hang = float(fault.options.get("seconds", 30)) if fault and kind == "hang" else 0.0
         record = Grant(php.to_text(params.get("grant_type")), self.clock(), "", http_method=http_method)
@@ -167,9 +168,10 @@ class TokenServer:
         if pair is None or pair.portal.client_id != client_id or pair.refresh_expires <= self.clock():
             raise TokenError("invalid_grant", "Invalid refresh token")
         record.portal, record.user_id = pair.portal.spec.name, pair.user_id
-        if self.rotation == "rotate":
-            del self._refresh[token]
-            pair.dead = True
+        if self.rotation in {"rotate", "branch"}:
+            if self.rotation == "rotate":
+                del self._refresh[token]
+                pair.dead = True
             return self.answer(self.issue(pair.portal, pair.user_id), first=False)
         new = self.issue(pair.portal, pair.user_id, refresh=token)
         return self.answer(new, first=False, with_refresh=self.rotation == "stable")

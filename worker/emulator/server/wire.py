@@ -60,8 +60,8 @@ def html_reply(status: int, text: str) -> Reply:
     return Reply(status, text.encode(), "text/html; charset=utf-8")
 
 
-def redirect(location: str) -> Reply:
-    return Reply(302, b"", "text/html; charset=utf-8", {"Location": location})
+def redirect(location: str, status: int = 302) -> Reply:
+    return Reply(status, b"", "text/html; charset=utf-8", {"Location": location})
 
 
 class LoopbackServer:
