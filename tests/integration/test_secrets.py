@@ -8,7 +8,7 @@ import pytest
 
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
-from worker.log import RedactingFormatter
+from worker.log import JsonFormatter
 from worker.storage.portals import list_accounts
 from worker.sync.portal import Wish
 from worker.wiring import Wiring
@@ -19,7 +19,7 @@ def log_file(tmp_path: Path) -> Iterator[Path]:
     """Everything that any library logs at DEBUG, formatted as the program does."""
     file = tmp_path / "debug.log"
     handler = logging.FileHandler(file)
-    handler.setFormatter(RedactingFormatter("%(name)s %(message)s"))
+    handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)

@@ -26,7 +26,7 @@ def test_open_and_overdue_tasks(database: Database, portal_id: int):
     own = {"portal_id": portal_id, "created_by_id": 2, "responsible_id": 1, "status": 2, "deadline": None, **MIRROR}
     tasks = [
         {**own, "task_id": 1, "title": "late", "deadline": NOW - timedelta(minutes=1), "deleted_at": None},
-        {**own, "task_id": 2, "title": "in time", "deadline": NOW + timedelta(minutes=5), "deleted_at": None},
+        {**own, "task_id": 2, "title": "in time", "deadline": NOW + DAY, "deleted_at": None},
         {**own, "task_id": 3, "title": "whenever", "status": None, "responsible_id": 99, "deleted_at": None},
         {**own, "task_id": 4, "title": "done", "status": 5, "deadline": NOW - DAY, "deleted_at": None},
         {**own, "task_id": 5, "title": "gone", "deadline": NOW - DAY, "deleted_at": NOW},

@@ -16,7 +16,7 @@ from worker.sync.report import Mode
 TASKS = 450
 CALLS = 3
 """In a batch, instead of 50: so a small portal takes many."""
-BATCHES = 8
+BATCHES = 9
 """Of a first run, then, or one more: how many series must be asked for differs from portal to portal."""
 
 
