@@ -12,6 +12,7 @@ from worker.breaker import Breaker
 from worker.resources import RESOURCES
 from worker.storage import migrate, portals
 from worker.storage.cursors import Cursor, load_cursors
+from worker.storage.drift import list_drift
 from worker.storage.models import Account, Base, CalendarEvent, PlannerTask, Portal, SyncRun, Task, User
 from worker.storage.rejected import count_rejected
 from worker.storage.runs import last_error
@@ -81,6 +82,25 @@ class BreakerView:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftView:
+    """Something that the portal sends otherwise than this program knows: nothing is lost, but people should hear of it.
+
+    Args:
+        kind: field (unknown), shape (many values for one, or one for many) or code (a new word).
+        example: The kind of its value, or the new word.
+        times: Runs that met it.
+    """
+
+    resource: str
+    field: str
+    kind: str
+    example: str
+    times: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PortalState:
     """One portal.
 
@@ -96,6 +116,7 @@ class PortalState:
     rejected: int
     events_mode: str | None
     breaker: BreakerView
+    drift: Sequence[DriftView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +152,10 @@ def _portal(session: Session, portal: Portal, dates: Mapping[int, TokenDates], n
         rejected=count_rejected(session, portal.id),
         events_mode=portal.events_mode,
         breaker=_breaker(portals.breaker_of(portal), now),
+        drift=[
+            DriftView(one.resource, one.field, one.kind, one.example, one.times, one.first_seen_at, one.last_seen_at)
+            for one in list_drift(session, portal.id)
+        ],
     )
 
 

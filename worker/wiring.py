@@ -21,7 +21,7 @@ from worker.clock import StopFlag, SystemClock
 from worker.config import Settings, tick_period
 from worker.connect import Connector, Registrar
 from worker.errors import NeedsReauth, UsageError
-from worker.storage import leases, logins, migrate, portals, rejected, runs
+from worker.storage import drift, leases, logins, migrate, portals, rejected, runs
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
 from worker.storage.cipher import Cipher, KeyFile
 from worker.storage.models import Account, Portal
@@ -230,6 +230,7 @@ class Wiring:
             runs.fold_quiet_runs,
             runs.delete_old_runs,
             rejected.prune_rejected,
+            drift.prune_drift,
             logins.prune_logins,
             prune_closed_methods,
         ):

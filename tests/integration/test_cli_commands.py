@@ -14,6 +14,7 @@ from sqlalchemy import update
 from tests.integration.stage import SMALL, Stage
 from worker.breaker import Breaker
 from worker.emulator import Emulator
+from worker.emulator.rest import taskrow
 from worker.storage.models import Base, OAuthToken, Portal
 from worker.storage.portals import save_breaker, set_portal_status
 
@@ -43,7 +44,7 @@ def test_status_as_json_is_as_the_contract_says(connected: Stage):
 
     assert list(answer) == ["portals", "schema"]
     (portal,) = answer["portals"]
-    keys = ["member_id", "domain", "status", "accounts", "resources", "rejected", "events_mode", "breaker"]
+    keys = ["member_id", "domain", "status", "accounts", "resources", "rejected", "events_mode", "breaker", "drift"]
     assert list(portal) == keys
     assert portal["breaker"] == {"state": "closed", "failures": 0, "until": None, "reason": None}
     (account,) = portal["accounts"]
@@ -241,6 +242,15 @@ def test_the_doctor_notes_a_portal_that_nobody_reads(connected: Stage):
         session.execute(update(Portal).values(next_run_at=datetime.now(UTC) - timedelta(hours=3)))
 
     assert "is `b24sync run` running?" in connected.invoke("doctor").stdout
+
+
+def test_the_status_tells_what_a_portal_sends_that_nobody_knows(connected: Stage, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(taskrow.FIELDS, "MARK", ("mood", lambda _task, _view: "cheerful"))
+    connected.invoke("sync")
+    told = connected.invoke("status").stdout
+
+    assert "new to b24sync: tasks.mood (a text)" in told
+    assert "cheerful" not in told
 
 
 def test_the_doctor_says_that_a_portal_behaves(connected: Stage):

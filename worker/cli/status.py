@@ -24,6 +24,9 @@ EVENTS = {
 }
 """What `portals.events_mode` means to a person."""
 
+DRIFT = {"field": "a", "shape": "now a", "code": "the word"}
+DRIFT_SHOWN = 3
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the state as JSON.")
@@ -81,6 +84,7 @@ def picture(overview: Overview, at: datetime) -> RenderableType:
             *(_indented(line) for account in portal.accounts for line in _account(account, at)),
             _indented(_events(portal)),
             _indented(_rejected(portal)),
+            *(_indented(line) for line in _drift(portal)),
             Text(),
         ]
     return Group(*parts, *_needs(overview, at), Text(f"schema {overview.schema}", style="dim"))
@@ -153,6 +157,18 @@ def _silence(portal: PortalState, at: datetime) -> list[Text]:
     again = f"asked again {ahead(breaker.until, at)}" if breaker.state == "open" else "asked again now"
     text = f"it did not answer, {times}; {again}: {plain(breaker.reason or '')}"
     return [Text(text, style="yellow")]
+
+
+def _drift(portal: PortalState) -> list[Text]:
+    """What the portal sends that this program does not know; a few examples, for the rest is in --json."""
+    if not portal.drift:
+        return []
+    told = ", ".join(
+        f"{one.resource}.{one.field} ({DRIFT[one.kind]} {one.example})" for one in portal.drift[:DRIFT_SHOWN]
+    )
+    more = len(portal.drift) - DRIFT_SHOWN
+    rest = f", and {more} more" if more > 0 else ""
+    return [Text(plain(f"new to b24sync: {told}{rest}"), style="dim")]
 
 
 def _rejected(portal: PortalState) -> Text:

@@ -23,6 +23,7 @@ from worker.sync.calendar_owner import OwnerReading, Shown
 from worker.sync.calendar_owners import judges, viewer_of
 from worker.sync.report import Report
 from worker.sync.turn import Turn
+from worker.sync.watch import Watch
 
 OCCURRENCES = Base.metadata.tables["calendar_occurrences"]
 
@@ -40,6 +41,7 @@ class CalendarRows:
         self._turn = turn
         self._report = report
         self._portal_id = turn.portal_id
+        self._watch = Watch(turn, "calendar")
         self._doubts = doubts or Doubts(None, turn.clock.now(), force=False)
         self.window: Window = window(turn.clock.now(), turn.options.past_days, turn.options.future_days)
         self.missing: list[int] = []
@@ -96,6 +98,8 @@ class CalendarRows:
             for key, payload, reason in [*bad_sections, *rejects]:
                 self._reject(session, key, payload, reason)
             self._heal(session, {f"event:{seen.event_id}" for seen in events})
+            if events:
+                self._watch.look(session, events[0].row["raw"].encode())
             forget_old_instances(session, self._portal_id, reading.owner, self.window)
         self._report.fetched += len(sections) + len(events)
         self.live += len(held.hashes) if held.judged else 0

@@ -15,6 +15,7 @@ from worker.storage.rejected import put_rejected, remove_rejected, remove_stale,
 from worker.storage.upsert import upsert
 from worker.sync.report import Report
 from worker.sync.turn import Turn
+from worker.sync.watch import Watch
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, Table
@@ -32,6 +33,7 @@ class Records:
         self._report = report
         self.table: Table = Base.metadata.tables[resource.name]
         self.key_column: Column[int] = self.table.c[resource.key]
+        self._watch = Watch(turn, resource.name)
         self._any_kept: bool | None = None  # rejected records of this resource; None: not looked yet
 
     def write(self, session: Session, records: Sequence[tuple[int, msgspec.Raw]]) -> None:
@@ -45,6 +47,8 @@ class Records:
                 self.reject(session, str(record_id), bytes(raw), str(error))
         self._upsert(session, rows)
         self._heal(session, [str(row[self._resource.key]) for row in rows])
+        if records:
+            self._watch.look(session, records[0][1])
 
     def reject(self, session: Session, key: str, payload: bytes, reason: str) -> None:
         """Keep a record aside with the reason; the run goes on."""

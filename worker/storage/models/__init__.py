@@ -10,6 +10,7 @@ from worker.storage.models.bookkeeping import (
     RejectedRecord,
     RequestBudget,
     RunTotal,
+    SchemaDrift,
     SyncCursor,
     SyncRun,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "RejectedRecord",
     "RequestBudget",
     "RunTotal",
+    "SchemaDrift",
     "SyncCursor",
     "SyncRun",
     "Task",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, Double, ForeignKey, Index, Integer
+from sqlalchemy import BigInteger, Boolean, Double, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.storage.columns import BigKey, KeyText, LongText, UtcDateTime, Word
@@ -120,6 +120,24 @@ class PortalCapability(Base):
     value: Mapped[str] = mapped_column(Word, comment="yes, no, unknown (nothing to look at) or a word of its own")
     evidence: Mapped[str] = mapped_column(LongText, comment="What was seen; nothing personal")
     probed_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="When (our clock)")
+
+
+class SchemaDrift(Base):
+    """One thing that records of a portal hold otherwise than this program knows them."""
+
+    __tablename__ = "schema_drift"
+    __table_args__ = options("What portals send otherwise than b24sync knows; kept in raw, and no failure")
+
+    portal_id: Mapped[int] = of_portal()
+    resource: Mapped[str] = mapped_column(Word, primary_key=True, comment="tasks, calendar or users")
+    field: Mapped[str] = mapped_column(String(40), primary_key=True, comment="The field's name, as the portal sends it")
+    kind: Mapped[str] = mapped_column(
+        Word, primary_key=True, comment="field (unknown), shape (many for one, one for many) or code (a new word)"
+    )
+    example: Mapped[str] = mapped_column(String(40), comment="The kind of its value, or the new word; nothing personal")
+    times: Mapped[int] = mapped_column(BigInteger, comment="Runs that met it")
+    first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="When first (our clock)")
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="When last (our clock)")
 
 
 class RequestBudget(Base):
