@@ -84,7 +84,7 @@ def test_four_kinds_of_sick_portals_delay_no_healthy_one(stage: Callable):
 @pytest.mark.long
 def test_four_kinds_of_sick_portals_delay_none_of_fifty(stage: Callable):
     """The same with fifty, and the daemon's own number of threads."""
-    healthy_stay_fresh(stage, healthy=50, interval=30, concurrency=16, rounds=5, patient=True)
+    healthy_stay_fresh(stage, healthy=50, interval=20, concurrency=16, rounds=3, patient=True)
 
 
 @pytest.mark.long

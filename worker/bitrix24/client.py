@@ -107,7 +107,10 @@ class Client:
         return self._ask(method, params or {}, lambda answer: answer, _Trip())
 
     def probe(self) -> None:
-        """One short request without retries: does this portal answer? Raises what kept it from that."""
+        """One short request without retries: does this portal answer? Raises what kept it from that.
+
+        Vendor: api-reference/common/system/server-time.md; it needs no scope and costs the portal nothing.
+        """
         self.stats.calls += 1
         self._ask(
             "server.time", {}, lambda answer: answer, _Trip(failures=self._max_attempts - 1, total=_PROBE_SECONDS)

@@ -81,14 +81,13 @@ class AccountPull:
         with turn.read() as session:
             portal = portals.get_portal(session, turn.portal_id)
             known = portal.clock_ahead_seconds if portal else None
-            states = cursors.load_cursors(session, turn.portal_id)
         fall = timedelta(seconds=known) - ahead if known is not None else timedelta(0)
         if known is not None and abs(fall) < NOISE:
             return
         with turn.write() as session:
             portals.save_clock(session, turn.portal_id, ahead.total_seconds())
             if fall > FALL:
-                for state in states.values():
+                for state in cursors.load_cursors(session, turn.portal_id).values():
                     cursors.save_cursor(session, taken_back(state, fall))
         if fall > FALL:
             log.warning("the clock of portal %s was set back by %s: changes since then are read", turn.member_id, fall)
