@@ -3,10 +3,12 @@
 from celery import Task as Job
 from celery import shared_task
 
+from tasks.ends import told
 from worker.schedule import MAINTAIN
 
 
 @shared_task(bind=True, name=MAINTAIN)
+@told(MAINTAIN)
 def maintain(self: Job) -> None:
     """Fold quiet runs, drop old ones, forget old rejected records and logins nobody finished."""
     self.app.wiring.maintain()

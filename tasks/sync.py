@@ -5,10 +5,12 @@ from collections import deque
 from celery import Task as Job
 from celery import shared_task
 
+from tasks.ends import told
 from worker.schedule import SYNC, TICK
 
 
 @shared_task(bind=True, name=TICK)
+@told(TICK)
 def tick(self: Job) -> None:
     """Claim portals that are due and send a job for each. Two beats claim no portal twice."""
     wiring = self.app.wiring
@@ -22,6 +24,7 @@ def tick(self: Job) -> None:
 
 
 @shared_task(bind=True, name=SYNC, max_retries=None)
+@told(SYNC)
 def sync_portal(self: Job, portal_id: int) -> None:
     """One portal's turn. A passing failure repeats the job after a growing pause; which and when, `retry` decides."""
     outcome = self.app.wiring.sync.run(portal_id, attempt=self.request.retries + 1)

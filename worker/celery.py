@@ -3,19 +3,24 @@
 Every setting is one that was measured or read in Celery's source; the reasons stand beside them.
 """
 
+import logging
 import mmap
 import sys
 import time
 from typing import Any
 
 from celery import Celery
+from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from celery.signals import setup_logging, worker_process_init, worker_shutting_down
+from kombu.transport import TRANSPORT_ALIASES
 
 from worker import log
 from worker.config import Settings
 from worker.errors import SettingsError
 from worker.schedule import QUEUE, beat_schedule
 from worker.wiring import Wiring
+
+logger = logging.getLogger(__name__)
 
 JOBS = ("tasks.sync", "tasks.tokens", "tasks.maintenance", "tasks.alerts")
 """Named one by one: autodiscovery does not import `tasks.sync`."""
@@ -25,6 +30,9 @@ NO_BROKER = "CELERY_BROKER_URL is not set: a separate Celery worker or beat need
 
 _LOOK = 0.2
 
+REDIS = "worker.redis_broker:Transport"
+"""By its name: the package `redis` is needed only by those who use it."""
+
 LONGEST_JOB = 7200
 """Seconds; longer than a turn's deadline and any countdown, or Redis would hand a running job to a second worker."""
 
@@ -33,11 +41,13 @@ def create_app(wiring: Wiring) -> Celery:
     """The app for `wiring.settings`; without a broker setting everything stays in this process's memory."""
     settings = wiring.settings
     broker = settings.broker_url or "memory://localhost/"
+    TRANSPORT_ALIASES.update(redis=REDIS, rediss=REDIS)
     app = Celery("b24sync", include=JOBS)
     app.conf.update(
         broker_url=broker,
         broker_transport_options=_transport_options(broker),
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever; Celery's own hundred tries would end a daemon within the hour
         task_default_queue=QUEUE,
         task_ignore_result=True,  # the database holds what came of a job
         task_acks_late=True,  # a killed worker's job is delivered again; the lease makes that harmless
@@ -47,7 +57,7 @@ def create_app(wiring: Wiring) -> Celery:
         worker_max_tasks_per_child=200,
         task_soft_time_limit=1500,  # prefork only; a turn has its own deadline, checked between pages
         task_time_limit=1800,
-        beat_scheduler="celery.beat:Scheduler",  # no file: what is due stands in the database
+        beat_scheduler=f"{__name__}:{Ticker.__name__}",
         beat_max_loop_interval=5,
         beat_schedule=beat_schedule(settings.sync_interval, alerts=settings.alert_webhook is not None),
         timezone="UTC",
@@ -64,6 +74,27 @@ def create_app(wiring: Wiring) -> Celery:
     return app
 
 
+class Ticker(Scheduler):  # type: ignore[misc]  # Celery has no types
+    """Celery's beat without a file, for what is due stands in the database; and without a page of traceback a tick."""
+
+    _refused = False
+
+    def apply_entry(self, entry: ScheduleEntry, producer: object = None) -> None:
+        """Send one tick. One that the broker does not take is not sent later: the next one does its work."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            if not self._refused:
+                logger.warning(
+                    "the broker does not take messages (%s): every tick tries again", error.__cause__ or error
+                )
+            self._refused = True
+        else:
+            if self._refused:
+                logger.warning("the broker takes messages again")
+            self._refused = False
+
+
 def _keep_our_logging(**_: object) -> None:
     """With a receiver for this signal Celery leaves the loggers as `worker.log` made them."""
 
@@ -72,7 +103,9 @@ def _transport_options(broker: str) -> dict[str, Any]:
     if broker.startswith("memory"):
         return {"polling_interval": 0.1}
     if broker.startswith("redis"):
-        return {"visibility_timeout": LONGEST_JOB, "unacked_restore_throttle": 1}
+        # Without time limits a message to a server that went without a word would be waited for, for ever.
+        limits = {"socket_connect_timeout": 5, "socket_timeout": 20, "socket_keepalive": True}
+        return {"visibility_timeout": LONGEST_JOB, "unacked_restore_throttle": 1, **limits}
     return {"confirm_publish": True}
 
 

@@ -1,11 +1,13 @@
 """Whole programs: the daemon as a process of its own, beside an emulated portal."""
 
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,11 +129,21 @@ def _skip_unless_up(name: str, port: int) -> None:
 
 @pytest.fixture
 def redis_broker() -> Iterator[str]:
-    """A database of Redis for this test alone, emptied at the end."""
+    """A database of Redis for this test alone, emptied at the end. Tests at the same time take others."""
     _skip_unless_up("Redis", 6379)
-    url = "redis://127.0.0.1:6379/14"
-    yield url
-    Redis.from_url(url).flushdb()
+    for number in range(1, 13):
+        with Path(tempfile.gettempdir(), f"b24sync-test-redis-{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            with Redis(db=number) as redis:
+                if redis.dbsize():  # somebody's who knows nothing of us
+                    continue
+                yield f"redis://127.0.0.1:6379/{number}"
+                redis.flushdb()
+                return
+    pytest.skip("every database of this Redis is in use")
 
 
 @pytest.fixture
@@ -140,7 +152,7 @@ def rabbitmq_broker() -> Iterator[str]:
     _skip_unless_up("RabbitMQ", 5672)
     if shutil.which("rabbitmqctl") is None:
         pytest.skip("rabbitmqctl is not there to make a virtual host")
-    name = f"b24sync_test_{os.getpid()}"
+    name = f"b24sync_test_{os.getpid()}_{time.monotonic_ns()}"
     control = ["rabbitmqctl", "--quiet"]
     subprocess.run([*control, "add_vhost", name], check=True, timeout=60)
     subprocess.run([*control, "set_permissions", "-p", name, "guest", ".*", ".*", ".*"], check=True, timeout=60)

@@ -29,10 +29,13 @@ class Proxy:
         server_port: Whom it stands for.
         on_sent: Told every piece that a client sends, before it is forwarded: the place to cut in the middle of
             something.
+
+    `on_answered` is the same for what the server sends.
     """
 
     def __init__(self, server_port: int, *, on_sent: Callable[[bytes], None] | None = None) -> None:
         self.on_sent = on_sent
+        self.on_answered: Callable[[bytes], None] | None = None
         self.accepted = 0
         self._server_port = server_port
         self._delay = 0.0
@@ -42,6 +45,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
+        self._acceptor: threading.Thread | None = None
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(("127.0.0.1", _free_port()))  # a chosen port stays bound while nobody listens on it
@@ -65,13 +69,16 @@ class Proxy:
         self._flows.set()
         with suppress(OSError):  # it listens already
             self._listener.listen(128)
-        if not any(thread.name == "accept" and thread.is_alive() for thread in self._threads):
-            self._run("accept", self._accept)
+        if self._acceptor is None:
+            self._acceptor = self._run("accept", self._accept)
 
     def cut(self) -> None:
         """The server is down: every connection is reset, new ones are refused."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        if self._acceptor is not None:
+            self._acceptor.join(5)
+            self._acceptor = None
         self.reset()
 
     def reset(self) -> None:
@@ -100,10 +107,11 @@ class Proxy:
         with self._lock:
             return len(self._sockets) // 2
 
-    def _run(self, name: str, work: Callable[[], None]) -> None:
+    def _run(self, name: str, work: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=work, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _accept(self) -> None:
         while not self._closed:
@@ -133,17 +141,15 @@ class Proxy:
         if not known:
             server.close()
             return
-        self._run("back", lambda: self._pump(server, client, None))
-        self._pump(client, server, self._sent)
+        self._run("back", lambda: self._pump(server, client, lambda: self.on_answered))
+        self._pump(client, server, lambda: self.on_sent)
 
-    def _sent(self, piece: bytes) -> None:
-        if self.on_sent is not None:
-            self.on_sent(piece)
-
-    def _pump(self, source: socket.socket, target: socket.socket, tell: Callable[[bytes], None] | None) -> None:
+    def _pump(
+        self, source: socket.socket, target: socket.socket, told: Callable[[], Callable[[bytes], None] | None]
+    ) -> None:
         try:
             while piece := source.recv(_CHUNK):
-                if tell is not None:
+                if (tell := told()) is not None:
                     tell(piece)
                 if self._delay:
                     time.sleep(self._delay)

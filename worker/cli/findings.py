@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy.exc import DBAPIError
-
-from worker.cli.program import database_sentence, sentences
+from worker.cli.program import sentences
 from worker.errors import B24SyncError
+from worker.storage.trouble import UNUSABLE, database_sentence
 
 
 class Verdict(StrEnum):
@@ -33,5 +32,5 @@ def guarded(examination: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     except B24SyncError as error:
         for sentence in sentences(error):
             yield Finding(Verdict.PROBLEM, sentence)
-    except DBAPIError as error:
+    except UNUSABLE as error:
         yield Finding(Verdict.PROBLEM, database_sentence(error))

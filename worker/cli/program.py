@@ -9,12 +9,11 @@ from functools import cache
 from typing import Any
 
 import click
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from worker import __version__, log
 from worker.cli.console import App, say
 from worker.errors import B24SyncError, IncompleteRun, LeaseLost, NeedsReauth, SettingsError, UsageError
+from worker.storage.trouble import UNUSABLE, database_sentence
 
 FAILED, USAGE, REAUTH, INCOMPLETE = 1, 2, 3, 4
 INTERRUPTED = 130
@@ -56,7 +55,7 @@ class Program(click.Group):
         except B24SyncError as error:
             say(*sentences(error))
             ctx.exit(exit_code([error]))
-        except (DBAPIError, PoolTimeout) as error:
+        except UNUSABLE as error:
             say(database_sentence(error))
             ctx.exit(FAILED)
         except KeyboardInterrupt:
@@ -138,13 +137,6 @@ def sentences(error: B24SyncError) -> list[str]:
     if isinstance(error, NeedsReauth):
         return [f"{error}: run `b24sync connect {error.portal or 'DOMAIN'}`"]
     return [str(error) or type(error).__name__]
-
-
-def database_sentence(error: Exception) -> str:
-    """Without the address, the statement and its values."""
-    cause = getattr(error, "orig", None) or "all connections are in use"
-    first = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
-    return log.redact(f"the database cannot be used: {first} (see DATABASE_URL)")
 
 
 @click.command(

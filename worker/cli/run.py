@@ -14,12 +14,12 @@ from typing import Protocol
 
 import click
 from celery import Celery
-from celery.beat import EmbeddedService, Scheduler
+from celery.beat import EmbeddedService
 from celery.concurrency import get_implementation
 from celery.signals import worker_ready, worker_shutting_down
 
 from worker import log as logs
-from worker.celery import create_app
+from worker.celery import Ticker, create_app
 from worker.cli.console import App, pass_app
 from worker.cli.run_checks import run_checks
 from worker.web.app import create_app as create_web
@@ -99,8 +99,8 @@ class _Beat(Protocol):
 
 
 def _start_beat_when_ready(app: Celery) -> _Beat:
-    """The embedded service does not read `beat_scheduler`: the scheduler without a file is named here too."""
-    beat: _Beat = EmbeddedService(app, max_interval=1, thread=True, scheduler_cls=Scheduler)
+    """The embedded service does not read `beat_scheduler`: ours is named here too."""
+    beat: _Beat = EmbeddedService(app, max_interval=1, thread=True, scheduler_cls=Ticker)
     worker_ready.connect(lambda **_: beat.start(), weak=False)
     return beat
 

@@ -13,16 +13,15 @@ import click
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from worker.cli.console import App, coloured, pass_app, plain, say, stderr
-from worker.cli.program import database_sentence, exit_code, sentences
+from worker.cli.program import exit_code, sentences
 from worker.errors import B24SyncError, IncompleteRun, Interrupted, LeaseLost, PortalClosed
 from worker.overview import count_rows
 from worker.resources import RESOURCES
 from worker.storage import portals
 from worker.storage.models import Portal
+from worker.storage.trouble import UNUSABLE, database_sentence
 from worker.sync.portal import Wish
 from worker.sync.report import Mode, Report, Status
 
@@ -113,7 +112,7 @@ def _turn(app: App, portal: Portal, wish: Wish) -> list[Report]:
         return _patient_turn(app, portal, wish)
     except (LeaseLost, Interrupted) as error:
         return _not_read(portal, wish, IncompleteRun(str(error)))
-    except (DBAPIError, PoolTimeout) as error:
+    except UNUSABLE as error:
         return _not_read(portal, wish, B24SyncError(database_sentence(error)))
     except Exception as error:
         log.exception("an error that b24sync did not expect, while it read %s", portal.domain)

@@ -14,12 +14,15 @@ from datetime import timedelta
 from worker.clock import Clock
 from worker.storage import leases
 from worker.storage.session import Database
+from worker.storage.trouble import AWAY, database_sentence
 from worker.sync.turn import Fence
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
-HEARTBEAT_SECONDS = 15.0
+HEARTBEAT_SECONDS = 15
+GIVE_BACK_SECONDS = 1
+"""Between two tries to give back the lease of a turn that its database left in the lurch."""
 
 
 class LeaseKeeper:
@@ -30,13 +33,19 @@ class LeaseKeeper:
         self._clock = clock
         self._owner = owner
         self._held: dict[Fence, float] = {}
+        self._abandoned: set[Fence] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def hold(self, portal_id: int, *, seconds: float) -> Iterator[Fence | None]:
-        """The portal's lease, renewed to the end of the block or for so many seconds; None when another holds it."""
+        """The portal's lease, renewed to the end of the block or for so many seconds; None when another holds it.
+
+        A turn that ends because the database went away has given nothing back: that is done as soon as it returns, so
+        the portal is due at once. After any other error the lease runs out, which keeps a mistake of ours from being
+        repeated at every tick.
+        """
         with self._database.write() as session:
             number = leases.take_lease(session, portal_id, owner=self._owner, now=self._clock.now(), ttl=LEASE)
         if number is None:
@@ -48,6 +57,11 @@ class LeaseKeeper:
             self._start()
         try:
             yield fence
+        except AWAY:
+            with self._lock:
+                self._abandoned.add(fence)
+                self._start()
+            raise
         finally:
             with self._lock:
                 self._held.pop(fence, None)
@@ -63,9 +77,14 @@ class LeaseKeeper:
 
     def _beat(self) -> None:
         """Renew what is held; ends when nothing was held for one beat, so a short command leaves no thread behind."""
-        while not self._wake.wait(HEARTBEAT_SECONDS):
+        waited = 0
+        while not self._wake.wait(GIVE_BACK_SECONDS):
+            self._give_back()
+            waited += GIVE_BACK_SECONDS
+            if waited % HEARTBEAT_SECONDS:
+                continue
             with self._lock:
-                if not self._held:
+                if not self._held and not self._abandoned:
                     self._thread = None
                     return
                 now = self._clock.monotonic()
@@ -73,5 +92,27 @@ class LeaseKeeper:
             try:
                 with self._database.write() as session:
                     leases.renew_leases(session, owner_fences=held, now=self._clock.now(), ttl=LEASE)
+            except AWAY as error:
+                log.warning("the leases of %d portals could not be renewed: %s", len(held), database_sentence(error))
             except Exception:
-                log.warning("the leases of %d portals could not be renewed", len(held), exc_info=True)
+                log.exception("the leases of %d portals could not be renewed", len(held))
+
+    def _give_back(self) -> None:
+        """Try to give back what turns could not; a lease that has run out or is another's by now needs nothing."""
+        for fence in list(self._abandoned):
+            try:
+                with self._database.write() as session:
+                    leases.release_lease(
+                        session,
+                        fence.portal_id,
+                        owner=fence.owner,
+                        fence=fence.number,
+                        now=self._clock.now(),
+                        next_run_at=None,
+                    )
+            except AWAY:
+                return
+            except Exception:
+                log.exception("the lease of portal %d could not be given back", fence.portal_id)
+            with self._lock:
+                self._abandoned.discard(fence)

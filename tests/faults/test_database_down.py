@@ -1,0 +1,131 @@
+"""The database goes away in the middle of runs: nothing half-written, and the same process goes on when it is back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, select
+
+from tests.faults.proxy import Proxy
+from tests.integration.conftest import MARIADB, POSTGRES, server_database
+from tests.integration.mirror import OK, Mirror, Stage, statuses
+from worker.storage.cursors import Cursor, load_cursor
+from worker.storage.models import Account, Portal, Task
+from worker.storage.session import Database
+from worker.storage.trouble import AWAY
+from worker.sync import engine
+from worker.sync.plan import Bookmark
+from worker.sync.portal import Wish
+from worker.tokens import Grant, Token
+
+TASKS = 300
+CALLS = 3
+"""In a batch, instead of 50: so a small portal takes many, and each has its transaction."""
+
+SERVERS = [
+    pytest.param(POSTGRES, id="postgresql", marks=pytest.mark.postgres),
+    pytest.param(MARIADB, id="mysql", marks=pytest.mark.mariadb),
+]
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def direct(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database, past the wire that is cut."""
+    with server_database(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+def wire(direct: str) -> Iterator[Proxy]:
+    with Proxy(make_url(direct).port or 0) as wire:
+        yield wire
+
+
+@pytest.fixture
+def mirror(direct: str, wire: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """Connected, not read yet; its process reaches the database by the wire alone."""
+    monkeypatch.setattr(engine, "BATCH_CALLS", CALLS)
+    with Stage(tmp_path) as stage:
+        url = make_url(direct).set(port=wire.port).render_as_string(hide_password=False)
+        yield stage.mirror(url=url, tasks=TASKS, events=6, users=4, calendars="mine")
+
+
+def left_behind(mirror: Mirror, direct: str) -> tuple[Cursor, set[int]]:
+    """The tasks' cursor and the numbers of their rows, while the wire is cut."""
+    database = Database(direct, connections=1)
+    with database.read() as session:
+        held = set(session.scalars(select(Task.task_id).where(Task.portal_id == mirror.portal_id)))
+        cursor = load_cursor(session, mirror.portal_id, "tasks")
+    database.dispose()
+    return cursor, held
+
+
+def cut_at_commit(wire: Proxy, number: int, *, arrives: bool = False) -> None:
+    """Cut the wire when the `number`-th COMMIT is under way; if it `arrives`, then before its answer does."""
+    seen, answer = [0], [False]
+
+    def sent(piece: bytes) -> None:
+        if b"COMMIT" in piece:
+            seen[0] += 1
+            answer[0] = seen[0] == number
+            if answer[0] and not arrives:
+                wire.cut()
+
+    wire.on_sent = sent
+    wire.on_answered = lambda _piece: wire.cut() if answer[0] else None
+
+
+def turn(mirror: Mirror) -> None:
+    mirror.engine().run(mirror.portal_id, Wish(at_once=True))
+
+
+@pytest.mark.parametrize("commit", [2, 6, 11])
+@pytest.mark.parametrize("arrives", [False, True], ids=["lost", "its answer lost"])
+def test_a_run_cut_off_from_its_database_leaves_whole_pages_and_goes_on_from_there(
+    mirror: Mirror, wire: Proxy, direct: str, commit: int, arrives: bool
+):
+    """The error is one of those that pass; then the same process, with the same pool, reads the rest.
+
+    Where only the answer to a COMMIT was lost, the process cannot know what became of it: either is right.
+    """
+    cut_at_commit(wire, commit, arrives=arrives)
+    with pytest.raises(AWAY):
+        turn(mirror)
+    wire.on_sent = wire.on_answered = None
+    with pytest.raises(AWAY):
+        turn(mirror)  # it is still away
+    cursor, held = left_behind(mirror, direct)
+    bookmark = Bookmark.load(cursor.bookmark)
+    assert (bookmark.last_id if bookmark else 0) == max(held, default=0)
+    assert (cursor.cursor_at, cursor.last_run_at) == (None, None)
+
+    wire.mend()
+    mirror.clock.advance(61)  # the lease runs out
+    assert statuses(mirror.sync()) == OK
+    assert mirror.differences() == []
+
+
+def test_a_new_pair_of_tokens_waits_for_the_database(mirror: Mirror, wire: Proxy):
+    """The token server has answered when the database goes for a minute: the only live pair is not lost."""
+    with mirror.database.read() as session:
+        portal, account = session.scalars(select(Portal)).one(), session.scalars(select(Account)).one()
+    ask = mirror.wiring._asking(portal)
+    back_at = mirror.clock.monotonic() + 60
+    slept = mirror.clock.sleep
+
+    def asked(token: Token) -> Grant:
+        grant = ask(token)
+        wire.cut()
+        return grant
+
+    def sleep(seconds: float) -> None:
+        slept(seconds)
+        if mirror.clock.monotonic() > back_at:
+            wire.mend()
+
+    mirror.clock.sleep = sleep  # type: ignore[method-assign]
+    token = mirror.wiring.token_keeper.refresh(account.id, 1, asked)
+
+    assert (token.version, token.unanswered) == (2, 0)
+    assert mirror.clock.monotonic() < back_at + 10
+    assert statuses(mirror.sync()) == OK
