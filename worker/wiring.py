@@ -53,7 +53,7 @@ class Wiring:
         self.clock = SystemClock(self.stop)
         self._began = self.clock.monotonic()
         self.transport = Transport()
-        self._owner = f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._owner = _name_of_process()
 
     @cached_property
     def database(self) -> Database:
@@ -238,8 +238,14 @@ class Wiring:
                 work(session, now)
 
     def after_fork(self, **_signal: object) -> None:
-        """A forked child must not use its parent's connections."""
+        """A forked child must not use its parent's connections, nor hold leases under its name.
+
+        HTTP sessions are kept by process anyway (`Transport`).
+        """
         self.database.after_fork()
+        self._owner = _name_of_process()
+        for part in ("lease_keeper", "token_keeper", "sync"):  # made anew, with that name
+            self.__dict__.pop(part, None)
 
     def close(self) -> None:
         """Give back what the process holds."""
@@ -283,3 +289,8 @@ class Wiring:
         """The portal was renamed: it is the same portal at a new address."""
         with self.ready_database.write() as session:
             portals.move_portal(session, portal_id, rest_url, rest_url)
+
+
+def _name_of_process() -> str:
+    """Who holds a lease: for people who look, and never the same twice."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"

@@ -1,7 +1,9 @@
 """Processes of a test: started from a clean one that has imported everything, so that many of them cost little."""
 
+import itertools
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,10 +12,12 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Engine, event
+
 from worker.bitrix24.client import Client
 from worker.bitrix24.refresh import TokenKeeper
 from worker.config import Settings
-from worker.storage import portals
+from worker.storage import migrate, portals
 from worker.storage.session import Database
 from worker.wiring import Wiring
 
@@ -77,6 +81,18 @@ def refresh(settings: Mapping[str, str], portal_id: int, lease: float) -> None:
     """Ask the portal once; the token is rejected, so it is renewed first."""
     with wiring(settings, lease) as made, suppress(Exception):
         client(made, portal_id).call("profile")
+
+
+def upgrade(url: str, statements: int) -> None:
+    """Migrate, and die before the statement of this number."""
+    run = itertools.count(1)
+
+    def before(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.lstrip().upper().startswith(("SELECT", "SET", "SHOW", "PRAGMA")) and next(run) == statements:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Engine, "before_cursor_execute", before)
+    migrate.upgrade(Database(url, connections=2))
 
 
 @contextmanager

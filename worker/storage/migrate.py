@@ -7,7 +7,7 @@ others wait for a lock of the database and then find nothing left to do.
 import io
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from worker.errors import SchemaError, UsageError
 from worker.storage.models import Base
+from worker.storage.resume import resumed
 from worker.storage.session import Database
 
 LOCK_KEY = 8_624_001  # PostgreSQL names advisory locks by number
@@ -125,7 +126,8 @@ def _migrating(db: Database) -> Iterator[Config]:
                     _check_foreign_keys(connection)
             else:
                 _wait_briefly(connection)
-                yield config
+                with resumed(connection) if db.dialect == "mysql" else nullcontext():
+                    yield config
     finally:
         engine.dispose()
 
