@@ -3,7 +3,7 @@
 from celery import Task as Job
 from celery import shared_task
 
-from tasks.ends import told
+from tasks import told
 from worker.schedule import MAINTAIN
 
 

@@ -5,7 +5,7 @@ from collections import deque
 from celery import Task as Job
 from celery import shared_task
 
-from tasks.ends import told
+from tasks import told
 from worker.schedule import SYNC, TICK
 
 

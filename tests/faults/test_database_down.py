@@ -1,6 +1,7 @@
 """The database goes away in the middle of runs: nothing half-written, and the same process goes on when it is back."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import make_url, select
 from tests.faults.proxy import Proxy
 from tests.integration.conftest import MARIADB, POSTGRES, server_database
 from tests.integration.mirror import OK, Mirror, Stage, statuses
+from worker.storage import leases
 from worker.storage.cursors import Cursor, load_cursor
 from worker.storage.models import Account, Portal, Task
 from worker.storage.session import Database
@@ -103,6 +105,22 @@ def test_a_run_cut_off_from_its_database_leaves_whole_pages_and_goes_on_from_the
     mirror.clock.advance(61)  # the lease runs out
     assert statuses(mirror.sync()) == OK
     assert mirror.differences() == []
+
+
+def test_a_turn_left_in_the_lurch_is_due_at_once_when_the_database_is_back(mirror: Mirror, wire: Proxy):
+    """Its process gives the lease back, rather than letting it run out."""
+    cut_at_commit(wire, 6)
+    with pytest.raises(AWAY):
+        turn(mirror)
+    wire.on_sent = wire.on_answered = None
+    mirror.leases._give_back()  # still away: the thread tries again a second later
+    wire.mend()
+    mirror.leases._give_back()
+
+    now = mirror.clock.now()
+    with mirror.database.write() as session:
+        found = leases.claim_due(session, now=now, enqueued_for=timedelta(60), limit=9, sick_limit=9)
+    assert found == [mirror.portal_id]
 
 
 def test_a_new_pair_of_tokens_waits_for_the_database(mirror: Mirror, wire: Proxy):

@@ -1,5 +1,6 @@
 """Celery's face: the jobs as functions, and what they do with failures. No broker but the one in memory."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from worker.celery import create_app
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
 from worker.schedule import MAINTAIN, RENEW, SYNC, TICK
+from worker.storage import portals
 from worker.storage.models import OAuthToken, SyncCursor, SyncRun
 from worker.storage.models import Portal as PortalRow
 from worker.wiring import Wiring
@@ -166,6 +168,40 @@ def test_a_job_is_not_repeated_for_ever(app: Celery, portal: Portal):
 
     assert {one.status for one in rows(app, SyncRun)} == {"failed"}
     portal.faults.clear()
+
+
+@pytest.mark.parametrize("fate", ["paused", "closed", "removed"])
+def test_job_that_comes_late_does_nothing(app: Celery, portal: Portal, fate: str):
+    """Its portal was due when the message was sent, and is nobody's business now."""
+    with app.wiring.ready_database.write() as session:
+        if fate == "removed":
+            portals.remove_portal(session, 1)
+        else:
+            portals.set_portal_status(session, 1, fate)
+    asked = portal.requests.http
+    run(app, SYNC, 1)
+
+    assert rows(app, SyncRun) == []
+    assert portal.requests.http == asked
+
+
+def test_two_deliveries_at_once_make_one_turn(app: Celery, portal: Portal):
+    """The lease lets one in; the other one's job ends at once, and asks the portal nothing."""
+    portal.faults.add("hang", seconds=0.5)
+    turns = app.wiring.sync  # made here, not in two threads at once
+    start = threading.Barrier(2)
+
+    def deliver() -> None:
+        start.wait()
+        turns.run(1)
+
+    threads = [threading.Thread(target=deliver) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(one.resource for one in rows(app, SyncRun)) == ["calendar", "planner", "tasks", "users"]
 
 
 def test_one_rejected_token_costs_one_refresh_and_no_failure(app: Celery, portal: Portal):
