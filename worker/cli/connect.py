@@ -20,6 +20,7 @@ from worker.storage import logins, portals
 from worker.storage.tokens import token_dates
 
 POLL_SECONDS = 0.3
+FAREWELL_SECONDS = 0.5
 
 
 @click.command()
@@ -125,6 +126,7 @@ def _callback_served(app: App) -> Iterator[None]:
     server.start()
     try:
         yield
+        app.stop.wait(FAREWELL_SECONDS)  # the browser that has just come back asks for the page's style, too
     finally:
         server.close()
 

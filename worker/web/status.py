@@ -22,7 +22,9 @@ BEHIND_INTERVALS = 3
 """A resource is behind when it missed this many runs."""
 
 LATELY = timedelta(hours=24)
-BARS = 60
+BARS, BARS_OF_MANY, MANY = 60, 20, 5
+"""Bars of a strip; fewer where there are more than five portals: fifty of them would make a page of two megabytes."""
+
 LATEST = 8
 REJECTED_SHOWN = 5
 
@@ -84,7 +86,8 @@ def index() -> str:
     now, interval = parts.clock.now(), parts.settings.sync_interval
     overview = look(parts.ready_database, now)
     with parts.ready_database.read() as session:
-        views = [_portal(session, portal, now, interval) for portal in overview.portals]
+        bars = BARS if len(overview.portals) <= MANY else BARS_OF_MANY
+        views = [_portal(session, portal, now, interval, bars) for portal in overview.portals]
         sums = history.sums_since(session, now - LATELY)
         latest = history.latest_changes(session, now - LATELY, limit=LATEST)
     wanted = needs(overview, now)
@@ -118,7 +121,7 @@ def _headline(overview: Overview, views: Sequence[PortalView], wanted: Sequence[
     return texts.headline(len(views), len(wanted), behind, unread)
 
 
-def _portal(session: Session, portal: PortalState, now: datetime, interval: timedelta) -> PortalView:
+def _portal(session: Session, portal: PortalState, now: datetime, interval: timedelta, bars: int) -> PortalView:
     stored = portals.find_portal(session, portal.member_id)
     number = stored.id if stored is not None else 0
     status = _status(portal)
@@ -132,7 +135,7 @@ def _portal(session: Session, portal: PortalState, now: datetime, interval: time
         events=texts.EVENTS.get(portal.events_mode or ""),
         resume=texts.command_resume(portal.domain) if portal.status == "paused" else None,
         resources=[
-            _resource(it, history.last_runs(session, number, it.name, limit=BARS), now, interval, portal)
+            _resource(it, history.last_runs(session, number, it.name, limit=bars), now, interval, portal)
             for it in portal.resources
         ],
         accounts=[_account(account, now) for account in portal.accounts],
