@@ -15,6 +15,7 @@ from tests.integration.stage import SMALL, Stage
 from worker.emulator import Emulator, event_form, install_form, page_form
 from worker.emulator.server.wire import LoopbackServer, Reply, Request, json_reply
 from worker.storage import hints, leases
+from worker.storage.hints import Sender
 from worker.storage.models import Portal
 from worker.storage.session import Database
 from worker.web.app import create_app
@@ -287,6 +288,15 @@ def test_a_hint_that_came_during_the_turn_outlives_it(database: Database, portal
         assert session.get_one(Portal, portal_id).hinted_at == clock.now()
 
 
+def test_a_flood_of_events_writes_once_until_a_turn_begins(database: Database, portal_id: int, clock: FakeClock):
+    with database.write() as session:
+        hints.save_application_token(session, portal_id, "s")
+        hints.add_hint(session, portal_id, clock.now())
+        assert hints.sender(session, "m1", "s") == Sender(portal_id, is_awaited=True)
+        leases.take_lease(session, portal_id, owner="o", now=clock.now(), ttl=timedelta(seconds=9))
+        assert hints.sender(session, "m1", "s") == Sender(portal_id, is_awaited=False)
+
+
 def test_a_hint_does_not_wake_a_portal_that_does_not_answer(database: Database, portal_id: int, clock: FakeClock):
     with database.write() as session:
         portal = session.get_one(Portal, portal_id)
@@ -313,9 +323,9 @@ def test_secrets_are_told_apart_by_portal(database: Database, clock: FakeClock):
         hints.save_application_token(session, one, "one")
         hints.save_application_token(session, two, "two")
     with database.read() as session:
-        assert hints.sender(session, "a", "one") == one
+        assert hints.sender(session, "a", "one") == Sender(one, is_awaited=False)
         assert hints.sender(session, "a", "two") is None
-        assert hints.sender(session, "b", "two") == two
+        assert hints.sender(session, "b", "two") == Sender(two, is_awaited=False)
         assert hints.sender(session, "c", "") is None
 
 

@@ -6,6 +6,7 @@ one quiet turn. It stays until a turn that began after it has ended: who dies in
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -20,17 +21,35 @@ def save_application_token(session: Session, portal_id: int, token: str) -> None
     change(session, update(Portal).where(Portal.id == portal_id).values(application_token_hash=_hash(token)))
 
 
-def sender(session: Session, member_id: str, token: str) -> int | None:
-    """Our number of the portal that sent an event; None when the secret is not its.
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The portal that sent an event.
+
+    Args:
+        portal_id: Our number of it.
+        is_awaited: A hint waits already and no turn is under way: the one that reads it has not begun, so a second hint
+            would say nothing. A flood of events then costs no writing.
+    """
+
+    portal_id: int
+    is_awaited: bool
+
+
+def sender(session: Session, member_id: str, token: str) -> Sender | None:
+    """Who sent an event; None when the secret is not that portal's.
 
     Compared in constant time, also where the portal is unknown.
     """
     row = session.execute(
-        select(Portal.id, Portal.application_token_hash).where(Portal.member_id == member_id)
+        select(Portal.id, Portal.application_token_hash, Portal.hinted_at, Portal.lease_owner).where(
+            Portal.member_id == member_id
+        )
     ).one_or_none()
     known = row.application_token_hash if row is not None else None
     same = hmac.compare_digest(_hash(token), known or _hash(""))
-    return row.id if row is not None and known is not None and same else None
+    if row is None or known is None or not same:
+        return None
+    return Sender(row.id, is_awaited=row.hinted_at is not None and row.lease_owner is None)
 
 
 def add_hint(session: Session, portal_id: int, now: datetime) -> None:

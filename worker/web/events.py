@@ -21,11 +21,12 @@ def events() -> Response:
         return _plain(texts.NO_EVENT, HTTPStatus.BAD_REQUEST)
     database = wiring().ready_database
     with database.read() as session:
-        portal_id = hints.sender(session, member_id, token)
-    if portal_id is None:
+        sender = hints.sender(session, member_id, token)
+    if sender is None:
         return _plain(texts.FORGED_EVENT, HTTPStatus.FORBIDDEN)
-    with database.write() as session:
-        hints.add_hint(session, portal_id, wiring().clock.now())
+    if not sender.is_awaited:
+        with database.write() as session:
+            hints.add_hint(session, sender.portal_id, wiring().clock.now())
     return _plain(texts.EVENT_TAKEN, HTTPStatus.OK)
 
 
