@@ -21,7 +21,7 @@ from worker.storage.session import Database
 from worker.web.app import create_app
 from worker.wiring import Wiring
 
-MADE = {"portals": 1, "accounts": 1, "oauth_tokens": 1, "request_budgets": 1}
+MADE = {"portals": 1, "accounts": 1, "oauth_tokens": 1, "request_budgets": 1, "portal_capabilities": 35}
 
 
 @pytest.fixture(scope="module")
