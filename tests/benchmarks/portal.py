@@ -221,7 +221,9 @@ def _time() -> bytes:
 
 
 async def answer(portal: Portal, path: str, body: bytes) -> tuple[int, bytes]:
-    """One request: /rest/<user>/<secret>/<method>, with .json or without."""
+    """One request: /rest/<user>/<secret>/<method>, with .json or without; /asked tells what was asked so far."""
+    if path == "/asked":
+        return 200, json.dumps(asdict(portal.asked)).encode()
     portal.asked.requests += 1
     if not portal.admit():
         portal.asked.refused += 1

@@ -103,10 +103,12 @@ def beyond_the_burst() -> str:
 
 
 def shared_bucket() -> str:
+    """A bucket that others fill, or a smaller one: the first refusal tells us, unless we know."""
     return table(
         [
             ("b24sync, 1 chain", lambda: ours(tasks=50_000, bucket=10.0)),
-            ("b24sync, 16 chains", lambda: ours(tasks=50_000, chains=16, bucket=10.0)),
+            ("b24sync, 1 chain, told so", lambda: ours(tasks=50_000, bucket=10.0, burst=10.0)),
+            ("b24sync, 16 chains, told so", lambda: ours(tasks=50_000, chains=16, bucket=10.0, burst=10.0)),
         ]
     )
 

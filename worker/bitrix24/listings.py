@@ -51,7 +51,6 @@ def listing(
         after=after,
         filter=filter,
         probe=True,
-        counted=not filter or not way.uncounted,  # of all there is, once
         early_pages=1,
         longest=LONGEST if way.paging is Paging.CHAINED else 1,
         uncounted=way.uncounted,

@@ -50,9 +50,6 @@ class KeysetListing:
         filter: More conditions, with the portal's prefixes ({">=CHANGED_DATE": "..."}).
         probe: Ask the highest ID and the count first.
         start_pages: Without a probe, the length of the first chain.
-        counted: Whether the probe is to count (a COUNT costs a portal of millions of rows seconds, and is dropped where
-            it fails). Else the first page is listed once more in falling order: where that is not full it has told
-            all there is, and only where it is full a count is asked for.
         early_pages: With a probe, pages asked in its own batch: a short listing is proven whole in one request.
         longest: Pages in one batch; 1 where the portal makes something else of references.
         uncounted: Whether pages may be asked for without a count.
@@ -70,7 +67,6 @@ class KeysetListing:
         after: int = 0,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - the portal's word
         probe: bool,
-        counted: bool = True,
         start_pages: int = 1,
         early_pages: int = 0,
         longest: int = LONGEST,
@@ -94,9 +90,7 @@ class KeysetListing:
         self._longest = longest
         self._start = -1 if uncounted else 0
         self._taken: tuple[int, list[Record]] = (after, [])
-        self._counted = counted
         self.spacing = spacing
-        self._refused = False  # the count
         self._sent: list[Call] = []
         self.failures = 0
         self.below_max = 0  # readable rows that the probe counted, or would have
@@ -159,8 +153,7 @@ class KeysetListing:
     def _next_calls(self, room: int) -> list[Call]:
         match self._step:
             case _Step.PROBE:
-                start = 0 if self._counted else -1
-                probe = self._counting("probe", {self._above: self._after}, descending=True, start=start)
+                probe = self._counting("probe", {self._above: self._after}, descending=True)
                 return [probe, *self._pages(min(room - 1, self._early, self._longest))]
             case _Step.RECOUNT:
                 return [self._counting("count", self._recounted(), descending=False)]
@@ -173,9 +166,9 @@ class KeysetListing:
         bounds = [int(bound) for bound in (self._filter.get(at_most), self.max_id) if bound is not None]
         return {self._above: self._after, **({at_most: min(bounds)} if bounds else {})}
 
-    def _counting(self, name: str, conditions: Mapping[str, Any], *, descending: bool, start: int = 0) -> Call:
+    def _counting(self, name: str, conditions: Mapping[str, Any], *, descending: bool) -> Call:
         every = {**self._filter, **conditions}
-        params = self._spec.page(conditions=every, start=start, descending=descending, only_id=True)
+        params = self._spec.page(conditions=every, start=0, descending=descending, only_id=True)
         return Call(f"{self._prefix}{name}", self._spec.method, params)
 
     @property
@@ -222,20 +215,13 @@ class KeysetListing:
         """Note what the listing must reach. Whether there is anything to read."""
         page = self._page(outcome)
         if page is None or not isinstance(outcome, Answer):
-            self._refused = self._refused or self._counted
-            self._counted = False
             return False
         self.max_id = max((record.id for record in page.records), default=None)
+        # user.get leaves the count out when nothing matches.
+        self.total = outcome.total if outcome.total is not None or page.size else 0
         self._step = _Step.PAGES
-        if self._counted:
-            # user.get leaves the count out when nothing matches.
-            self.total = outcome.total if outcome.total is not None or page.size else 0
-            if not self.total and not page.size:
-                self._finish()
-        elif page.size < self._spec.page_size:
-            self.total = page.size
-        elif not self._refused:
-            self._counted, self._step = True, _Step.PROBE  # more than a page: it has to be counted after all
+        if not page.size and not self.total:
+            self._finish()
         return not self.done
 
     def _take_recount(self, outcome: Answer | PortalError) -> None:
@@ -320,8 +306,6 @@ class KeysetListing:
 
     def _check(self, *, empty: bool) -> None:
         """The end is reached; does the count agree?"""
-        if self._step is _Step.PROBE:
-            return  # it is still to be asked
         if self.total is None or self._met == self.total:
             self._finish()
         else:

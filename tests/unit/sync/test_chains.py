@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.unit.bitrix24.fakes import Table, answer, flaky
+from tests.unit.bitrix24.fakes import Table, flaky
 from worker.bitrix24.calls import Answers, Call
 from worker.bitrix24.paging import ListMethod
 from worker.errors import AccessDenied, IncompleteRun
@@ -174,15 +174,3 @@ def test_a_row_without_an_id_that_two_ranges_meet_is_told_and_counted_once():
     assert one.complete
     assert sum(len(stretch.unreadable) for stretch in stretches) == 1
     assert sorted(ids(stretches)) == table
-
-
-def test_without_a_count_the_highest_id_is_enough():
-    """A COUNT that takes too long is not asked for twice; the table is read in one chain then."""
-    portal = Table(EVEN[:3_000])
-    portal.fail = lambda call: flaky() if call.params["start"] >= 0 else None
-    one = Chains(TASKS, prefix="t", chains=4)
-    stretches, sizes = read(one, portal, at_once=4)
-    assert one.complete
-    assert len(sizes) <= 5
-    assert sorted(ids(stretches)) == EVEN[:3_000]
-    assert answer({}).total is None
