@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from worker.emulator import SECOND, Emulator
 
 FIRST_WORLD = pytest.mark.skip(reason="it is about the answer that the first world gives")
+
+
+# How long a machine takes, while it does other things besides, is no property of the code.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
