@@ -103,7 +103,15 @@ def test_the_state_of_a_portal_fits_into_80_columns():
     oauth = AccountState(1, "oauth", False, "ok", "task", NOW + timedelta(hours=1), NOW + timedelta(days=180))
     breaker = BreakerView("closed", 0, None, None)
     portal = PortalState(
-        "m1", "a-rather-long-name.bitrix24.com", "active", [account, oauth], [resource], 1_000, "hints", breaker
+        "m1",
+        "a-rather-long-name.bitrix24.com",
+        "active",
+        [account, oauth],
+        [resource],
+        1_000,
+        "hints",
+        breaker,
+        drift=0,
     )
     console = Console(file=io.StringIO(), width=80)
     console.print(picture(Overview([portal], "0001"), NOW))
