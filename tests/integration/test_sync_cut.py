@@ -65,6 +65,18 @@ def test_a_run_stopped_between_two_batches_goes_on_from_its_bookmark(mirror: Mir
         assert cursor.cursor_at == bookmark.cursor
 
 
+@pytest.mark.parametrize("batches", [3, 6, 7, 8])
+@pytest.mark.parametrize("lossy", [1, 2, 4])
+def test_a_run_that_is_cut_after_a_page_has_lost_a_row_reads_that_page_again(mirror: Mirror, lossy: int, batches: int):
+    """Only the count at the end of the whole listing tells of a lost row, and a run that goes on counts the rest."""
+    mirror.portal.faults.add("lost_rows", method="tasks.task.list", after=lossy)
+    mirror.sync(stop_after=batches)
+    mirror.portal.faults.clear()
+    if statuses(mirror.sync()) != OK:
+        assert statuses(mirror.sync()) == OK
+    assert mirror.differences("tasks") == []
+
+
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_a_run_whose_account_fails_at_a_batch_loses_nothing(mirror: Mirror, batch: int):
     """No answer after all retries ends everything that is not done yet; the cursor stays where it was."""

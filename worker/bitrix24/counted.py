@@ -34,7 +34,7 @@ class CountedListing:
         filter: The conditions, with the portal's prefixes.
     """
 
-    last_id = 0
+    last_id = resume_id = 0
     """Where a later run goes on: at the start, always."""
 
     def __init__(self, spec: ListMethod, *, prefix: str, filter: Mapping[str, Any] | None = None) -> None:  # noqa: A002 - the portal's word

@@ -17,7 +17,7 @@ class Listing(Protocol):
     """A list being read: ask `calls(room)`, send them (in any batch), give the outcomes to `take`, until `done`.
 
     `complete`, or `problem` says why not; `error` and `unreadable` tell of the last `take`, and `span` what it proved
-    to be all there is. `last_id` is where a later run may go on, 0 at the start.
+    to be all there is. `last_id` is the last one read, `resume_id` where a run that is cut now goes on; 0: the start.
     """
 
     complete: bool
@@ -26,6 +26,8 @@ class Listing(Protocol):
     unreadable: list[Raw]
     last_id: int
 
+    @property
+    def resume_id(self) -> int: ...
     @property
     def done(self) -> bool: ...
     @property

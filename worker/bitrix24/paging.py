@@ -96,6 +96,7 @@ class KeysetListing:
         self.below_max = 0  # readable rows that the probe counted, or would have
         self._unread = 0  # and the others
         self._last_unreadable: set[bytes] = set()
+        self._doubt: int | None = None
         self.last_id = after
         self.until = until
         self.max_id = max_id
@@ -106,6 +107,21 @@ class KeysetListing:
         self.problem: str | None = None
         self.error: PortalError | None = None
         self.unreadable: list[msgspec.Raw] = []
+
+    @property
+    def resume_id(self) -> int:
+        """Where a run that is cut now goes on: before the first page that was not full and may have lost a row.
+
+        Only the count at the end of the whole listing tells, and the run that goes on counts what lies behind this ID.
+        """
+        if self._doubt is None or (self.complete and not self._part):
+            return self.last_id
+        return self._doubt
+
+    @property
+    def proven(self) -> bool:
+        """Nothing of it must be looked at again, whatever becomes of the listing that it is a part of."""
+        return self.complete and self._doubt is None
 
     @property
     def done(self) -> bool:
@@ -244,6 +260,7 @@ class KeysetListing:
             if page is None:
                 self._waste(sent[number + 1 :], answers)
                 return taken
+            before = self.last_id
             new, rising = self._rising(page)
             taken += new
             if len(new) == self._spec.page_size:
@@ -259,6 +276,8 @@ class KeysetListing:
                 self._fail(f"a full page after ID {self.last_id} without one readable ID")
             elif page.size == self._spec.page_size and page.chained:
                 continue
+            if page.size < self._spec.page_size and self._doubt is None:
+                self._doubt = before
             self._waste(sent[number + 1 :], answers)
             return taken
         self._full(len(sent))

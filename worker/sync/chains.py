@@ -85,8 +85,9 @@ class Chains:
         failed = self._failed
         if not self._divided or (failed and (failed.error is None or not failed.last_id)):
             return ()  # IDs fell or the count disagreed: rows may be missing before the last ID
-        left = sorted(Range(one.last_id, one.until) for one in self._ranges if not one.complete)
-        return tuple(left) or ((Range(self._head.last_id, None),) if self._head else ())
+        # A whole range may have a page that lost a row: all of them together are counted only at the end.
+        left = sorted(Range(one.resume_id, one.until) for one in self._ranges if not one.proven)
+        return tuple(left) or ((Range(self._head.resume_id, None),) if self._head else ())
 
     @property
     def last_ids(self) -> tuple[int, ...]:
@@ -95,7 +96,7 @@ class Chains:
             return tuple(one.last_id for one in self.ranges)[:1]
         head = self._head
         failed = head and head.done and not head.complete and (head.error is None or not head.last_id)
-        return (head.last_id,) if head and head.last_id and not failed else ()
+        return (head.resume_id,) if head and head.resume_id and not failed else ()
 
     def calls(self, room: int) -> list[Call]:
         """Calls of one chain that is not under way; none where all are."""

@@ -94,7 +94,7 @@ class Passes:
 
         A whole pass stands at its end, and proves there once more that it is one.
         """
-        last_ids = tuple(one.last_id for one in self._passes)
+        last_ids = tuple(one.resume_id for one in self._passes)
         return last_ids if any(last_ids) and not any(map(_must_begin_again, self._passes)) else ()
 
     @property
