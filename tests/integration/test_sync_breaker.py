@@ -46,7 +46,7 @@ def due_in(mirror: Mirror) -> float:
     return (portal.next_run_at - mirror.clock.now()).total_seconds()
 
 
-@pytest.mark.parametrize("kind", ["html", "reset", "rate_limit", "empty"])
+@pytest.mark.parametrize("kind", ["reset", "rate_limit"])
 def test_pauses_of_a_portal_that_stays_away_grow_and_one_request_probes_it(mirror: Mirror, kind: str):
     """The turn that finds it away tries in full; each later one costs one request until it answers."""
     assert statuses(mirror.sync()) == OK
