@@ -48,7 +48,8 @@ def test_open_and_overdue_tasks(database: Database, portal_id: int):
 
 def test_upcoming_events(database: Database, portal_id: int):
     """What is going on or still to come; an all-day event lasts to the end of its last day."""
-    today = NOW.date()
+    now = SystemClock().now().replace(microsecond=0)  # the file may have been read yesterday
+    today = now.date()
     midnight = datetime(today.year, today.month, today.day, tzinfo=UTC)
     event = {"portal_id": portal_id, "section_id": 1, "calendar_type": "user", "owner_id": 1, **MIRROR}
     timed = {"portal_id": portal_id, "all_day": False, "starts_on": None, "ends_on": None}
@@ -59,17 +60,17 @@ def test_upcoming_events(database: Database, portal_id: int):
         session.execute(
             insert(CalendarEvent),
             [
-                {**event, "event_id": number, "name": name, "deleted_at": NOW if name == "deleted" else None}
+                {**event, "event_id": number, "name": name, "deleted_at": now if name == "deleted" else None}
                 for number, name in names.items()
             ],
         )
         session.execute(
             insert(CalendarOccurrence),
             [
-                {**timed, "event_id": 1, "starts_at": NOW - 2 * DAY, "ends_at": NOW - DAY},
-                {**timed, "event_id": 2, "starts_at": NOW - DAY, "ends_at": NOW + DAY},
-                {**timed, "event_id": 3, "starts_at": NOW + DAY, "ends_at": NOW + DAY},
-                {**timed, "event_id": 6, "starts_at": NOW + DAY, "ends_at": NOW + DAY},
+                {**timed, "event_id": 1, "starts_at": now - 2 * DAY, "ends_at": now - DAY},
+                {**timed, "event_id": 2, "starts_at": now - DAY, "ends_at": now + DAY},
+                {**timed, "event_id": 3, "starts_at": now + DAY, "ends_at": now + DAY},
+                {**timed, "event_id": 6, "starts_at": now + DAY, "ends_at": now + DAY},
                 *(
                     {
                         "portal_id": portal_id,
