@@ -228,3 +228,13 @@ def drawn_rule(dice: random.Random, around: date) -> Rule:
         count=dice.randrange(1, 200) if end == 1 else None,
         until=around + timedelta(days=dice.randrange(-60, 60)) if end == 2 else None,
     )
+
+
+def test_a_series_that_begins_in_the_hour_of_the_change_lasts_as_long_as_its_clock_shows(
+    mirror: Mirror, season: Season
+):
+    """In spring its first instance begins where it would end: half past two is half past three."""
+    first = datetime.combine(season.changes[BERLIN], time(2, 30))
+    series(mirror, first, Rule("DAILY", count=4), hours=1, zone=BERLIN)
+    assert statuses(mirror.sync()) == OK
+    assert mirror.differences("calendar_events", "calendar_occurrences") == []

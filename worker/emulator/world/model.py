@@ -135,7 +135,9 @@ class Event:
         if self.all_day:
             return ((self.ends.date() - self.starts.date()).days + 1) * 86400
         start = instant(self.starts, self.zone_from or viewer_zone)
-        return int((instant(self.ends, self.zone_to or viewer_zone) - start).total_seconds())
+        seconds = int((instant(self.ends, self.zone_to or viewer_zone) - start).total_seconds())
+        # A start in an hour that clocks skip may fall onto its end; it lasts as long as its clock shows all the same.
+        return seconds or int((self.ends - self.starts).total_seconds())
 
     @property
     def wall_length(self) -> timedelta:
