@@ -12,10 +12,11 @@ from sqlalchemy import select
 
 from tests.conftest import FakeClock
 from tests.contract.player import Player, printed
+from worker.bitrix24.client import Client
 from worker.config import Settings
 from worker.emulator.rest.methods import METHODS
 from worker.storage import portals
-from worker.storage.models import Base
+from worker.storage.models import Account, Base, Portal
 from worker.sync.portal import Wish
 from worker.sync.report import Mode, Report
 from worker.wiring import Wiring
@@ -111,6 +112,15 @@ class Stage:
             )
         )
         self.wiring.clock = self.clock  # type: ignore[assignment]  # before anything was made with it
+        client_for = self.wiring.client_for
+
+        def steady(portal: Portal, account: Account) -> Client:
+            """Pauses not left to chance: the clock jumps over them, and no heartbeat renews a lease meanwhile."""
+            client = client_for(portal, account)
+            client._jitter = lambda: 0.5
+            return client
+
+        self.wiring.client_for = steady  # type: ignore[method-assign,assignment]
         self.portal_id = 0
 
     def connect(self) -> None:
