@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from worker.emulator import SECOND, Emulator
 
-FIRST_WORLD = pytest.mark.skip(reason="it is about the answer that the first world gives")
+FIRST_WORLD = pytest.mark.skip(reason="--second-world turns round the very answer that it is about")
 
 
 # How long a machine takes, while it does other things besides, is no property of the code.

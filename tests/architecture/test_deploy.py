@@ -337,7 +337,7 @@ def test_the_line_that_makes_a_key_makes_one():
     readme = (DEPLOY / "README.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^openssl rand.*$", readme, re.MULTILINE)
     if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+        pytest.skip("openssl is not installed (Debian: openssl)")
     made = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=30, check=True)  # noqa: S602
 
     Fernet(made.stdout.strip())

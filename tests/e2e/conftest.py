@@ -143,7 +143,7 @@ def redis_broker() -> Iterator[str]:
                 yield f"redis://127.0.0.1:6379/{number}"
                 redis.flushdb()
                 return
-    pytest.skip("every database of this Redis is in use")
+    pytest.skip("other tests hold all databases of this Redis that tests may empty")
 
 
 @pytest.fixture
