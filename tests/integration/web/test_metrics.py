@@ -1,10 +1,8 @@
 """What a monitoring system is told: health, and metrics that only grow where they say so."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from math import inf
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,8 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import FakeClock
 from tests.integration.conftest import connect
-from tests.integration.stage import SMALL, Stage
-from worker.emulator import Emulator
+from tests.integration.stage import Stage
 from worker.storage import runs
 from worker.storage.cursors import update_cursor
 from worker.storage.models import Portal
@@ -23,23 +20,6 @@ from worker.web.metrics import METRICS, read
 from worker.wiring import Wiring
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Emulator() as emulator:
-        yield Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-
-
-@pytest.fixture
-def wiring(stage: Stage) -> Iterator[Wiring]:
-    with stage.wiring() as wiring:
-        yield wiring
-
-
-@pytest.fixture
-def client(wiring: Wiring) -> FlaskClient:
-    return create_app(wiring).test_client()
 
 
 def scraped(client: FlaskClient) -> Samples:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from http import HTTPStatus
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -11,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from tests.conftest import FakeClock
 from tests.integration.conftest import connect
-from tests.integration.stage import SMALL, Stage
-from worker.emulator import Emulator, event_form, install_form, page_form
+from tests.integration.stage import Stage
+from worker.emulator import event_form, install_form, page_form
 from worker.emulator.server.wire import LoopbackServer, Reply, Request, json_reply
 from worker.storage import hints, leases
 from worker.storage.hints import Sender
@@ -22,30 +21,6 @@ from worker.web.app import create_app
 from worker.wiring import Wiring
 
 MADE = {"portals": 1, "accounts": 1, "oauth_tokens": 1, "request_budgets": 1, "portal_capabilities": 35}
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-    yield stage
-    stage.close()
-
-
-@pytest.fixture
-def wiring(stage: Stage) -> Iterator[Wiring]:
-    with stage.wiring() as wiring:
-        yield wiring
-
-
-@pytest.fixture
-def client(wiring: Wiring) -> FlaskClient:
-    return create_app(wiring).test_client()
 
 
 def hinted(wiring: Wiring) -> bool:

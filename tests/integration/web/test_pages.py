@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from tests.integration.stage import SMALL, Stage, browse, free_port
-from worker.emulator import Emulator
+from tests.integration.stage import Stage, browse, free_port
 from worker.storage.connections import register_account
 from worker.storage.rejected import put_rejected
 from worker.web.app import create_app
@@ -23,23 +22,6 @@ from worker.wiring import Wiring
 
 PASSWORD = "öffne dich"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Emulator() as emulator:
-        yield Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-
-
-@pytest.fixture
-def wiring(stage: Stage) -> Iterator[Wiring]:
-    with stage.wiring() as wiring:
-        yield wiring
-
-
-@pytest.fixture
-def client(wiring: Wiring) -> FlaskClient:
-    return create_app(wiring).test_client()
 
 
 @pytest.fixture
