@@ -1,6 +1,7 @@
 """What every test may ask for. Tests never see the developer's environment, and never leave this machine."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--second-world"):
         Emulator.customs = SECOND
+    # A shell starts what runs in the background deaf to Ctrl-C; processes that tests press it on would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

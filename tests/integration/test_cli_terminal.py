@@ -5,6 +5,7 @@ import io
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -61,6 +62,7 @@ def on_terminal(stage: Stage, *arguments: str, until: str, columns: int = 80) ->
 
 
 def _read(terminal: int) -> bytes:
+    assert select.select([terminal], [], [], 60)[0], "it neither wrote nor ended within a minute"
     try:
         return os.read(terminal, 65536)
     except OSError:  # Linux: the other side is closed
