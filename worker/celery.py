@@ -33,6 +33,10 @@ _LOOK = 0.2
 REDIS = "worker.redis_broker:Transport"
 """By its name: the package `redis` is needed only by those who use it."""
 
+ANSWER_SECONDS = 10
+"""For one word from the broker. Without a limit a message to a broker that went without a word is waited for, for ever;
+beat's thread too."""
+
 LONGEST_JOB = 7200
 """Seconds; longer than a turn's deadline and any countdown, or Redis would hand a running job to a second worker."""
 
@@ -49,6 +53,8 @@ def create_app(wiring: Wiring) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever; Celery's own hundred tries would end a daemon within the hour
         task_default_queue=QUEUE,
+        broker_heartbeat=30,  # RabbitMQ: a consumer whose broker hangs notices within twice that; Celery's own is 120
+        task_publish_retry_policy={"max_retries": 1},  # for a connection that broke unnoticed; else the next tick comes
         task_ignore_result=True,  # the database holds what came of a job
         task_acks_late=True,  # a killed worker's job is delivered again; the lease makes that harmless
         task_reject_on_worker_lost=False,  # True was measured to be an endless poison loop
@@ -103,10 +109,9 @@ def _transport_options(broker: str) -> dict[str, Any]:
     if broker.startswith("memory"):
         return {"polling_interval": 0.1}
     if broker.startswith("redis"):
-        # Without time limits a message to a server that went without a word would be waited for, for ever.
-        limits = {"socket_connect_timeout": 5, "socket_timeout": 20, "socket_keepalive": True}
+        limits = {"socket_connect_timeout": 5, "socket_timeout": ANSWER_SECONDS, "socket_keepalive": True}
         return {"visibility_timeout": LONGEST_JOB, "unacked_restore_throttle": 1, **limits}
-    return {"confirm_publish": True}
+    return {"confirm_publish": True, "read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
 
 
 class SharedStop:

@@ -1,5 +1,46 @@
-"""Databases for the tests of faults: the same as everywhere."""
+"""A mirror whose database is reached by a wire that a test can cut."""
 
-from tests.integration.conftest import empty_url
+from collections.abc import Iterator
+from pathlib import Path
 
-__all__ = ["empty_url"]
+import pytest
+from sqlalchemy import make_url
+
+from tests.e2e.conftest import rabbitmq_broker, redis_broker
+from tests.faults.proxy import Proxy
+from tests.integration.conftest import MARIADB, POSTGRES, empty_url, server_database
+from tests.integration.mirror import Mirror, Stage
+from worker.sync import engine
+
+__all__ = ["empty_url", "rabbitmq_broker", "redis_broker"]
+
+TASKS = 300
+CALLS = 3
+"""In a batch, instead of 50: so a small portal takes many, and each has its transaction."""
+
+SERVERS = [
+    pytest.param(POSTGRES, id="postgresql", marks=pytest.mark.postgres),
+    pytest.param(MARIADB, id="mysql", marks=pytest.mark.mariadb),
+]
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def direct(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database, past the wire that is cut."""
+    with server_database(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+def wire(direct: str) -> Iterator[Proxy]:
+    with Proxy(make_url(direct).port or 0) as wire:
+        yield wire
+
+
+@pytest.fixture
+def mirror(direct: str, wire: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """Connected, not read yet; its process reaches the database by the wire alone."""
+    monkeypatch.setattr(engine, "BATCH_CALLS", CALLS)
+    with Stage(tmp_path) as stage:
+        url = make_url(direct).set(port=wire.port).render_as_string(hide_password=False)
+        yield stage.mirror(url=url, tasks=TASKS, events=6, users=4, calendars="mine")

@@ -9,6 +9,7 @@ notices.
 ...     wire.mend()
 """
 
+import ctypes
 import socket
 import struct
 import threading
@@ -19,6 +20,9 @@ from types import TracebackType
 from typing import Self
 
 _CHUNK = 65536
+_ATTACH_FILTER, _DETACH_FILTER = 26, 27  # Linux: SO_ATTACH_FILTER, SO_DETACH_FILTER
+_NO_PACKET = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # one instruction: keep 0 bytes
+_FILTER = struct.pack("HL", 1, ctypes.addressof(_NO_PACKET))
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: the connection ends with a reset, not with a goodbye
 
 
@@ -66,6 +70,7 @@ class Proxy:
     def mend(self) -> None:
         """All is well: what a black hole has kept goes on its way, new connections are accepted."""
         self._delay = 0.0
+        self._hear(True)
         self._flows.set()
         with suppress(OSError):  # it listens already
             self._listener.listen(128)
@@ -97,6 +102,11 @@ class Proxy:
         """Nothing comes through, and nobody is told: connections stay open, new ones are taken and left alone."""
         self._flows.clear()
 
+    def vanish(self) -> None:
+        """Packets vanish, as behind a pulled cable: nobody acknowledges what is sent, or answers a knock."""
+        self._flows.clear()
+        self._hear(False)
+
     def delay(self, seconds: float) -> None:
         """Every piece takes so long, in either direction."""
         self._delay = seconds
@@ -106,6 +116,14 @@ class Proxy:
         """How many are open now."""
         with self._lock:
             return len(self._sockets) // 2
+
+    def _hear(self, packets: bool) -> None:
+        """Let the kernel take the clients' packets, or throw them away before it answers any."""
+        option, value = (_DETACH_FILTER, struct.pack("i", 0)) if packets else (_ATTACH_FILTER, _FILTER)
+        with self._lock:
+            for one in (self._listener, *self._sockets):
+                with suppress(OSError):  # there was no filter, or it is closed
+                    one.setsockopt(socket.SOL_SOCKET, option, value)
 
     def _run(self, name: str, work: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=work, name=name, daemon=True)

@@ -1,55 +1,20 @@
 """The database goes away in the middle of runs: nothing half-written, and the same process goes on when it is back."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import select
 
 from tests.faults.proxy import Proxy
-from tests.integration.conftest import MARIADB, POSTGRES, server_database
-from tests.integration.mirror import OK, Mirror, Stage, statuses
+from tests.integration.mirror import OK, Mirror, statuses
 from worker.storage import leases
 from worker.storage.cursors import Cursor, load_cursor
 from worker.storage.models import Account, Portal, Task
 from worker.storage.session import Database
 from worker.storage.trouble import AWAY
-from worker.sync import engine
 from worker.sync.plan import Bookmark
 from worker.sync.portal import Wish
 from worker.tokens import Grant, Token
-
-TASKS = 300
-CALLS = 3
-"""In a batch, instead of 50: so a small portal takes many, and each has its transaction."""
-
-SERVERS = [
-    pytest.param(POSTGRES, id="postgresql", marks=pytest.mark.postgres),
-    pytest.param(MARIADB, id="mysql", marks=pytest.mark.mariadb),
-]
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def direct(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a database, past the wire that is cut."""
-    with server_database(request.param) as url:
-        yield url
-
-
-@pytest.fixture
-def wire(direct: str) -> Iterator[Proxy]:
-    with Proxy(make_url(direct).port or 0) as wire:
-        yield wire
-
-
-@pytest.fixture
-def mirror(direct: str, wire: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    """Connected, not read yet; its process reaches the database by the wire alone."""
-    monkeypatch.setattr(engine, "BATCH_CALLS", CALLS)
-    with Stage(tmp_path) as stage:
-        url = make_url(direct).set(port=wire.port).render_as_string(hide_password=False)
-        yield stage.mirror(url=url, tasks=TASKS, events=6, users=4, calendars="mine")
 
 
 def left_behind(mirror: Mirror, direct: str) -> tuple[Cursor, set[int]]:

@@ -1,5 +1,6 @@
 """The proxy does to a connection what it says."""
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -75,6 +76,24 @@ def test_a_black_hole_is_silent_and_keeps_what_was_sent(wire: Proxy):
         wire.mend()
         client.settimeout(5)
         assert client.recv(100) == b"anybody?"
+
+
+def test_where_packets_vanish_nothing_is_acknowledged_and_no_connection_made(wire: Proxy):
+    """And what was sent meanwhile arrives when they are let through again."""
+    with dial(wire) as client, dial(wire) as patient:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+        assert say(client) == say(patient) == b"hello"
+        wire.vanish()
+        with pytest.raises(TimeoutError):
+            socket.create_connection(("127.0.0.1", wire.port), timeout=0.2)
+        patient.sendall(b"anybody?")
+        with pytest.raises(OSError, match="timed out") as given_up:
+            say(client)
+        assert given_up.value.errno == errno.ETIMEDOUT  # the kernel's word, not our own patience
+        wire.mend()
+        assert patient.recv(100) == b"anybody?"
+    with dial(wire) as client:
+        assert say(client) == b"hello"
 
 
 def test_what_a_client_sends_can_be_cut_before_it_arrives(wire: Proxy):

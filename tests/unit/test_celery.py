@@ -4,7 +4,7 @@ import pytest
 from celery import Celery
 
 from worker.bitrix24.retry import _LONGEST_JOB_PAUSE, JOB
-from worker.celery import LONGEST_JOB, create_app
+from worker.celery import ANSWER_SECONDS, LONGEST_JOB, create_app
 from worker.config import Settings
 from worker.sync.portal import DEADLINE
 from worker.wiring import Wiring
@@ -28,7 +28,7 @@ def test_rabbitmq_has_quorum_queues_and_confirms():
     conf = app_on("amqp://guest:guest@127.0.0.1//").conf
 
     assert (conf.task_default_queue_type, conf.task_default_exchange_type) == ("quorum", "topic")
-    assert conf.broker_transport_options == {"confirm_publish": True}
+    assert conf.broker_transport_options["confirm_publish"]
 
 
 @pytest.mark.parametrize("broker", ["redis://127.0.0.1/0", "amqp://guest:guest@127.0.0.1//"])
@@ -39,6 +39,19 @@ def test_a_job_that_kills_its_worker_is_not_handed_to_the_next(broker: str):
     assert not conf.task_reject_on_worker_lost
     assert conf.broker_connection_max_retries is None
     assert conf.worker_prefetch_multiplier == 1
+
+
+@pytest.mark.parametrize(
+    ("broker", "limits"),
+    [
+        ("redis://127.0.0.1/0", {"socket_connect_timeout", "socket_timeout"}),
+        ("amqp://guest:guest@127.0.0.1//", {"read_timeout", "write_timeout"}),
+    ],
+)
+def test_no_broker_is_waited_for_without_a_limit(broker: str, limits: set[str]):
+    options = app_on(broker).conf.broker_transport_options
+
+    assert all(0 < options[name] <= ANSWER_SECONDS for name in limits)
 
 
 def test_every_tick_expires_before_the_next_one():

@@ -19,12 +19,12 @@ from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from worker.errors import UsageError
+from worker.storage import silence
 from worker.storage.urls import missing_driver, normalise_url, parse_url
 
 __all__ = ["Database", "normalise_url"]
 
 LOCK_WAIT_SECONDS = 30
-CONNECT_SECONDS = 10
 
 _creating = threading.Lock()
 
@@ -71,7 +71,7 @@ class Database:
             self._open.kind = before
 
     def migration_engine(self) -> Engine:
-        """An engine for migrations alone: one connection, not pooled.
+        """An engine for migrations alone: one connection, not pooled, whose statements may take as long as they take.
 
         SQLite alters a table by copying and dropping it; with foreign keys enforced, dropping a parent would take its
         children with it, so they are not enforced here.
@@ -94,9 +94,10 @@ class Database:
 
     def _engine(self, begin: str, *, poolclass: type[Pool] | None = None) -> Engine:
         more: dict[str, Any] = dict(self._pool) if poolclass is None else {"poolclass": poolclass}
+        patient = poolclass is not None  # with a migration
         if self.dialect != "sqlite":
             more["isolation_level"] = "READ COMMITTED"
-            more["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
+            more["connect_args"] = silence.connect_arguments(self.dialect, patient=patient)
         if self.dialect == "mysql":
             more["connect_args"]["charset"] = "utf8mb4"
         try:
@@ -105,14 +106,18 @@ class Database:
         except (ImportError, NoSuchModuleError):
             raise missing_driver(self.dialect) from None
         if self.dialect == "sqlite":
-            _set_up_sqlite(engine, Path(self.url.database or ""), begin, enforce=poolclass is None)
+            _set_up_sqlite(engine, Path(self.url.database or ""), begin, enforce=not patient)
         elif self.dialect == "postgresql":
-            _on_connect(engine, f"SET TIME ZONE 'UTC'; SET lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+            quick = "" if patient else f"; {silence.POSTGRES_IDLE.format(silence.IDLE_SECONDS)}"
+            _on_connect(engine, f"SET TIME ZONE 'UTC'; SET lock_timeout = '{LOCK_WAIT_SECONDS}s'{quick}")
+            if not patient:
+                silence.limit_answers(engine)
         else:
+            quick = "" if patient else silence.MYSQL_IDLE.format(silence.IDLE_SECONDS)
             _on_connect(
                 engine,
                 "SET SESSION sql_mode = 'TRADITIONAL', time_zone = '+00:00',"
-                f" innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}",
+                f" innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}{quick}",
             )
         return engine
 
