@@ -8,6 +8,8 @@ ARGS ?=
 # What must hold in both worlds of the emulated portal (worker/emulator/spec.py, SECOND).
 SETTLED_BY_NO_PAGE := $(wildcard tests/integration/test_sync_*.py) tests/integration/test_connect.py \
 	tests/integration/test_portal_mode.py tests/integration/test_client_emulator.py tests/contract/test_token_stores.py
+# Where programs of our own run, and wait for each other, more than they compute.
+WHOLE_PROGRAMS := tests/e2e tests/faults
 STAMP := $(VENV)/.installed
 
 ##@ Use
@@ -16,7 +18,7 @@ demo: $(STAMP) ## Watch an invented portal being mirrored (ARGS="--once" ends af
 	@$(BIN)/b24sync demo $(ARGS)
 
 ##@ Develop
-.PHONY: install check format test test-long chaos capabilities judges schema bench soak migrate revision clean
+.PHONY: install check format test test-long test-faults test-worlds chaos capabilities judges schema bench soak migrate revision clean
 install: $(STAMP) ## Make the virtual environment and install everything into it
 
 $(STAMP): pyproject.toml constraints.txt
@@ -40,9 +42,14 @@ format: $(STAMP) ## Format and mend what can be mended
 test: $(STAMP) ## All tests but the long ones (ARGS="-k name" for some)
 	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
 
-test-long: $(STAMP) ## The long tests, bounded to 15 minutes
-	timeout 900 $(BIN)/pytest -m long $(ARGS)
-	timeout 900 $(BIN)/pytest --second-world -n 2 --dist loadfile -m "not long" $(SETTLED_BY_NO_PAGE)
+test-long: $(STAMP) ## Longer stories of the same kind, bounded to 15 minutes
+	timeout 900 $(BIN)/pytest -n 2 --dist loadfile -m long $(addprefix --ignore=,$(WHOLE_PROGRAMS)) $(ARGS)
+
+test-faults: $(STAMP) ## Fifty kills, outages of a minute, sick portals beside fifty healthy ones; 15 minutes
+	timeout 900 $(BIN)/pytest -n 2 --dist loadfile -m long $(WHOLE_PROGRAMS) $(ARGS)
+
+test-worlds: $(STAMP) ## What no page settles the other way round: the mirror in a second world; 15 minutes
+	timeout 900 $(BIN)/pytest --second-world -n 2 --dist loadfile -m "not long" $(SETTLED_BY_NO_PAGE) $(ARGS)
 
 chaos: $(STAMP) ## Every fault against every resource, written to docs/chaos.md
 	WRITE_CHAOS=1 $(BIN)/pytest tests/chaos $(ARGS)
@@ -77,4 +84,4 @@ clean: ## Remove what the tools made (not your data)
 ##@ Help
 .PHONY: help
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -33,6 +33,7 @@ from worker.storage.session import Database
 from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals
 from worker.sync.portal import PortalSync, Wish
+from worker.sync.probe import Halted
 from worker.sync.report import Mode, Report
 from worker.sync.turn import SyncOptions
 from worker.wiring import Wiring
@@ -51,7 +52,7 @@ class _Reader:
     scope: str
     found: Mapping[str, str]
 
-    def ways(self, _portal: Portal, _account: Account) -> Ways:
+    def ways(self, _portal: Portal, _account: Account, _halted: Halted) -> Ways:
         """How the portal is read: as the operator's own mirror reads it."""
         return ways({name: Finding(name, value, "") for name, value in self.found.items()})
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, partial
 
@@ -21,12 +22,14 @@ from worker.clock import StopFlag, SystemClock
 from worker.config import Settings, tick_period
 from worker.connect import Connector, Registrar
 from worker.errors import NeedsReauth, UsageError
-from worker.storage import drift, leases, logins, migrate, portals, rejected, runs
+from worker.storage import drift, logins, migrate, portals, rejected, runs
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
 from worker.storage.cipher import Cipher, KeyFile
 from worker.storage.models import Account, Portal
 from worker.storage.session import Database
 from worker.storage.tokens import SqlTokenStore
+from worker.storage.trouble import AWAY
+from worker.sync.claims import Claims
 from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals
 from worker.sync.portal import PortalSync
@@ -39,9 +42,6 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS_OF_PEOPLE = 2
 """Where somebody waits in front of a browser or a terminal."""
-
-CLAIMED_AT_ONCE = 500
-"""Portals claimed by one tick; the rest are claimed by the next, seconds later."""
 
 
 class Wiring:
@@ -180,24 +180,18 @@ class Wiring:
         """Seconds that a job's message is worth something: then the portal is claimed anew."""
         return max(10.0, self.settings.sync_interval.total_seconds() * 0.9)
 
+    @cached_property
+    def claims(self) -> Claims:
+        life = timedelta(seconds=self.message_life)
+        return Claims(self.ready_database, self.clock, life=life, sick_limit=max(1, self.settings.concurrency // 4))
+
     def claim_due(self) -> list[int]:
         """Mark portals that are due as enqueued and return them."""
-        if self.stop.is_set():
-            return []
-        with self.ready_database.write() as session:
-            return leases.claim_due(
-                session,
-                now=self.clock.now(),
-                enqueued_for=timedelta(seconds=self.message_life),
-                limit=CLAIMED_AT_ONCE,
-                sick_limit=max(1, self.settings.concurrency // 4),
-            )
+        return [] if self.stop.is_set() else self.claims.take()
 
     def unclaim(self, portal_ids: Collection[int]) -> None:
         """Undo claims whose messages could not be sent."""
-        if portal_ids:
-            with self.ready_database.write() as session:
-                leases.unclaim(session, portal_ids)
+        self.claims.give_back(portal_ids)
 
     def renew_tokens(self) -> list[int]:
         """Renew what the next runs would meet expired; returns the accounts."""
@@ -252,8 +246,21 @@ class Wiring:
         self.transport.close()
         if "lease_keeper" in self.__dict__:
             self.lease_keeper.stop()
+        self._give_back_claims()
         if "database" in self.__dict__:
             self.database.dispose()
+
+    def abandon(self) -> None:
+        """Give back what the process holds although its threads are in the middle of it: it ends at once."""
+        if "lease_keeper" in self.__dict__:
+            self.lease_keeper.abandon()
+        self._give_back_claims()
+
+    def _give_back_claims(self) -> None:
+        """Where messages die with the process; in a broker others take them."""
+        if self.settings.broker_url is None and "claims" in self.__dict__:
+            with suppress(*AWAY):
+                self.claims.give_back()
 
     def _first_client(self, auth: Auth) -> Client:
         return Client(

@@ -21,8 +21,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.config import Settings
-from worker.emulator import Emulator, Portal, PortalSpec
-from worker.storage.models import SyncRun
+from worker.emulator import Emulator, PortalSpec
+from worker.emulator import Portal as Emulated
+from worker.storage.models import OAuthToken, Portal, SyncRun
 from worker.wiring import Wiring
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class Stage:
 
     folder: Path
     emulator: Emulator
-    portal: Portal
+    portal: Emulated
     more: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,6 +88,12 @@ class Stage:
     def read(self, question: Callable[[Session], T]) -> T:
         with self.wiring.ready_database.read() as session:
             return question(session)
+
+    def left_behind(self) -> list[object]:
+        """Leases and claims that stand in the database."""
+        with self.wiring.ready_database.read() as session:
+            held = (Portal.lease_owner, Portal.enqueued_until, OAuthToken.lease_owner)
+            return [one for column in held for one in session.scalars(select(column)) if one is not None]
 
     def wait(self, reached: Callable[[], object], seconds: float = 60.0) -> None:
         """Until `reached` is true; fails with the logs when it does not become so."""

@@ -10,11 +10,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from worker.storage.models import Task
+from worker.emulator import PortalSpec
+from worker.storage.models import PortalCapability, Task
 
 if TYPE_CHECKING:
+    import subprocess
+
     from tests.e2e.conftest import Stage
 
 pytestmark = pytest.mark.e2e
@@ -26,11 +29,20 @@ def whole(stage: "Stage") -> bool:
     return {run.resource for run in stage.runs() if run.status == "ok"} == RESOURCES
 
 
-def test_daemon_mirrors_a_portal_and_keeps_it_fresh(stage: Callable):
-    """What happens on the portal is in the mirror one interval later."""
+def ended(daemon: "subprocess.Popen[bytes]") -> float:
+    """SIGTERM: seconds to its end, which is no failure."""
+    began = time.monotonic()
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(timeout=15) == 0
+    return time.monotonic() - began
+
+
+def test_daemon_takes_up_a_portal_connected_while_it_runs_and_keeps_it_fresh(stage: Callable):
+    """Without a restart; what happens on the portal is in the mirror one interval later. A stop takes seconds."""
     here = stage()
-    here.connect()
-    with here.process("worker", "run"):
+    with here.process("worker", "run") as daemon:
+        here.wait(lambda: "b24sync is running" in here.logs())
+        here.connect()
         here.wait(lambda: whole(here))
         made = here.portal.create_task(title="Written while the daemon ran")
         here.wait(lambda: here.read(lambda s: s.scalar(select(Task.title).where(Task.task_id == made))))
@@ -38,6 +50,7 @@ def test_daemon_mirrors_a_portal_and_keeps_it_fresh(stage: Callable):
         assert here.read(lambda s: s.scalar(select(Task.title).where(Task.task_id == made))) == (
             "Written while the daemon ran"
         )
+        assert ended(daemon) < 10
     events = [json.loads(line) for line in here.logs().splitlines() if line.startswith("{")]
     told = [event for event in events if "run" in event]
     runs = {run.id for run in here.runs()}
@@ -46,29 +59,20 @@ def test_daemon_mirrors_a_portal_and_keeps_it_fresh(stage: Callable):
     assert {line["portal"] for line in told} == {here.portal.member_id}
 
 
-def test_daemon_takes_up_a_portal_connected_while_it_runs(stage: Callable):
-    """Connecting needs no restart."""
-    here = stage()
-    with here.process("worker", "run"):
-        here.connect()
-        here.wait(lambda: whole(here))
-
-
-@pytest.mark.parametrize("hang", [0.0, 30.0])
-def test_sigterm_ends_the_daemon_within_ten_seconds(stage: Callable, hang: float):
-    """Also while a portal does not answer; the exit code is 0."""
-    here = stage()
+def test_sigterm_ends_the_daemon_within_ten_seconds_while_a_portal_hangs(stage: Callable):
+    """And leaves no lease of the turn that it cut, and no claim of a portal whose turn never came."""
+    here = stage(B24SYNC_CONCURRENCY="1")
     here.connect()
-    if hang:
-        here.portal.faults.add("hang", times=5, seconds=hang)
-        here.portal.requests.reset()
+    other = here.emulator.add_portal(PortalSpec(name="other", seed=2), application_of=here.portal)
+    here.wiring.connector.with_tokens(other.issue_tokens(other.admin_id))
+    for portal in (here.portal, other):
+        portal.faults.add("hang", times=5, seconds=30)
+        portal.requests.reset()
     with here.process("worker", "run") as daemon:
-        here.wait(lambda: here.portal.requests.http if hang else whole(here))
-        began = time.monotonic()
-        daemon.send_signal(signal.SIGTERM)
-
-        assert daemon.wait(timeout=15) == 0
-        assert time.monotonic() - began < 10
+        here.wait(lambda: here.portal.requests.http + other.requests.http)
+        assert len(here.left_behind()) == 2
+        assert ended(daemon) < 10
+    assert here.left_behind() == []
 
 
 def tokens_die_and_nothing_is_lost(stage: Callable, *, life: int, interval: int, seconds: float) -> None:
@@ -106,6 +110,7 @@ def test_tokens_of_fifteen_seconds_for_two_minutes(stage: Callable):
     tokens_die_and_nothing_is_lost(stage, life=15, interval=5, seconds=120)
 
 
+@pytest.mark.long  # `make test` kills such ones
 @pytest.mark.redis
 def test_separate_worker_and_beat_on_redis_mirror_a_portal(stage: Callable, redis_broker: str):
     """With a broker the parts run as Celery's own commands."""
@@ -126,18 +131,28 @@ def worker_and_beat(stage: Callable, broker: str) -> None:
         here.wait(lambda: whole(here))
 
 
+POOLS = ["prefork", *(pytest.param(pool, marks=pytest.mark.long) for pool in ("threads", "solo"))]
+
+
 @pytest.mark.redis
-def test_sigterm_ends_a_prefork_worker_after_the_request_that_is_under_way(stage: Callable, redis_broker: str):
-    """Celery waits for the job without limit and tells its children nothing: the job must see the stop by itself."""
+@pytest.mark.parametrize("pool", POOLS)
+def test_sigterm_ends_a_worker_after_the_request_that_is_under_way(stage: Callable, redis_broker: str, pool: str):
+    """Celery waits for the job without limit and tells forked children nothing: the job must see the stop by itself.
+
+    The first turn probes the portal, which is five requests.
+    """
     here = stage(CELERY_BROKER_URL=redis_broker)
     here.connect()
+    with here.wiring.ready_database.write() as session:
+        session.execute(delete(PortalCapability))
     here.portal.faults.add("hang", times=1000, seconds=3)
     here.portal.requests.reset()
-    prefork = ("celery", "-A", "worker", "worker", "--pool", "prefork", "--concurrency", "1")
-    with here.process("celery", "-A", "worker", "beat"), here.process(*prefork) as worker:
+    worker = ("celery", "-A", "worker", "worker", "--pool", pool, "--concurrency", "1")
+    with here.process("celery", "-A", "worker", "beat"), here.process(*worker) as process:
         here.wait(lambda: here.portal.requests.http)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=60) == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
     assert here.portal.requests.http == 1
     assert "incomplete" in {run.status for run in here.runs()}
+    assert here.left_behind() == []
     here.portal.faults.clear()

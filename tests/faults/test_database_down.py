@@ -1,5 +1,6 @@
 """The database goes away in the middle of runs: nothing half-written, and the same process goes on when it is back."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from worker.storage.cursors import Cursor, load_cursor
 from worker.storage.models import Account, Portal, Task
 from worker.storage.session import Database
 from worker.storage.trouble import AWAY
+from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Bookmark
 from worker.sync.portal import Wish
 from worker.tokens import Grant, Token
@@ -72,20 +74,39 @@ def test_a_run_cut_off_from_its_database_leaves_whole_pages_and_goes_on_from_the
     assert mirror.differences() == []
 
 
-def test_a_turn_left_in_the_lurch_is_due_at_once_when_the_database_is_back(mirror: Mirror, wire: Proxy):
-    """Its process gives the lease back, rather than letting it run out."""
+def due(mirror: Mirror) -> list[int]:
+    """What a tick claims now."""
+    now = mirror.clock.now()
+    with mirror.database.write() as session:
+        return leases.claim_due(session, now=now, enqueued_for=timedelta(60), limit=9, sick_limit=9)
+
+
+@pytest.mark.parametrize("end", [LeaseKeeper._give_back, LeaseKeeper.stop], ids=["goes on", "ends"])
+def test_a_turn_left_in_the_lurch_is_due_at_once_when_the_database_is_back(
+    mirror: Mirror, wire: Proxy, end: Callable[[LeaseKeeper], None]
+):
+    """Its process gives the lease back, rather than letting it run out; if it ends now, then as its last act."""
     cut_at_commit(wire, 6)
     with pytest.raises(AWAY):
         turn(mirror)
     wire.on_sent = wire.on_answered = None
     mirror.leases._give_back()  # still away: the thread tries again a second later
     wire.mend()
+    end(mirror.leases)
+
+    assert due(mirror) == [mirror.portal_id]
+
+
+def test_a_lease_of_which_its_holder_was_not_told_is_given_back(mirror: Mirror, wire: Proxy):
+    """The answer to its COMMIT was lost: nobody knows its number."""
+    cut_at_commit(wire, 1, arrives=True)
+    with pytest.raises(AWAY):
+        turn(mirror)
+    wire.on_sent = wire.on_answered = None
+    wire.mend()
     mirror.leases._give_back()
 
-    now = mirror.clock.now()
-    with mirror.database.write() as session:
-        found = leases.claim_due(session, now=now, enqueued_for=timedelta(60), limit=9, sick_limit=9)
-    assert found == [mirror.portal_id]
+    assert due(mirror) == [mirror.portal_id]
 
 
 def test_a_new_pair_of_tokens_waits_for_the_database(mirror: Mirror, wire: Proxy):

@@ -29,9 +29,12 @@ from worker.wiring import Wiring
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 8.0
+GRACE_SECONDS = 7.0
 """How long jobs may take to reach the end of their page after SIGTERM. Whatever is cut then is safe: rows and cursor of
-a page are one transaction, and the lease runs out by itself."""
+a page are one transaction, and the leases are given back first."""
+
+GIVE_BACK_SECONDS = 1.5
+"""For that; where the database does not answer they run out by themselves."""
 
 
 @click.command()
@@ -61,7 +64,7 @@ def run(program: App) -> None:
         without_mingle=True,
         without_heartbeat=True,
     )
-    _end_within(stop, GRACE_SECONDS)
+    _end_within(wiring, GRACE_SECONDS)
     beat = _start_beat_when_ready(app)
     log.info("b24sync is running; %d portals may be read at once", wiring.settings.concurrency)
     try:
@@ -105,22 +108,25 @@ def _start_beat_when_ready(app: Celery) -> _Beat:
     return beat
 
 
-def _end_within(stop: threading.Event, seconds: float) -> None:
+def _end_within(wiring: Wiring, seconds: float) -> None:
     """On SIGTERM or Ctrl-C: no new pages, then the worker's warm shutdown, and an end in any case.
 
     Celery waits for running jobs without limit, and a request may hang for 65 s. Leaving in the middle loses nothing.
     """
 
     def end(**_: object) -> None:
-        stop.set()
-        watchdog = threading.Timer(seconds, _leave)
+        wiring.stop.set()
+        watchdog = threading.Timer(seconds, _leave, [wiring])
         watchdog.daemon = True
         watchdog.start()
 
     worker_shutting_down.connect(end, weak=False)
 
 
-def _leave() -> None:
+def _leave(wiring: Wiring) -> None:
     log.info("b24sync stops in the middle of a page; the next start goes on from there")
+    giving_back = threading.Thread(target=wiring.abandon, daemon=True)
+    giving_back.start()
+    giving_back.join(GIVE_BACK_SECONDS)
     logging.shutdown()
     os._exit(0)

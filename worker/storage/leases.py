@@ -112,9 +112,19 @@ def release_lease(
     return change(session, update(Portal).where(_held(portal_id, owner, fence)).values(**values)) == 1
 
 
-def unclaim(session: Session, portal_ids: Iterable[int]) -> None:
-    """Undo a claim whose message could not be sent."""
-    change(session, update(Portal).where(Portal.id.in_(list(portal_ids))).values(enqueued_until=None))
+def unclaim(session: Session, portal_ids: Iterable[int], *, until: datetime | None = None) -> None:
+    """Undo a claim whose message is not sent or lost; with `until` only the one that ends then, not a later one."""
+    claimed = update(Portal).where(Portal.id.in_(list(portal_ids)))
+    if until is not None:
+        claimed = claimed.where(Portal.enqueued_until == until)
+    change(session, claimed.values(enqueued_until=None))
+
+
+def free(session: Session, portal_id: int, *, owner: str, now: datetime) -> bool:
+    """Give back what `owner` holds of this portal, whatever its fence: for one who cannot know it."""
+    values = {"lease_owner": None, "lease_until": None, "next_run_at": None, "scheduled_at": now}
+    mine = update(Portal).where(Portal.id == portal_id, Portal.lease_owner == owner)
+    return change(session, mine.values(**values)) == 1
 
 
 def _held(portal_id: int, owner: str, fence: int) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 from worker.clock import Clock
 from worker.storage import leases
@@ -18,6 +19,7 @@ from worker.storage.trouble import AWAY, database_sentence
 from worker.sync.turn import Fence
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT_SECONDS = 15
@@ -34,6 +36,7 @@ class LeaseKeeper:
         self._owner = owner
         self._held: dict[Fence, float] = {}
         self._abandoned: set[Fence] = set()
+        self._doubtful: set[int] = set()  # portals
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -46,8 +49,13 @@ class LeaseKeeper:
         the portal is due at once. After any other error the lease runs out, which keeps a mistake of ours from being
         repeated at every tick.
         """
-        with self._database.write() as session:
-            number = leases.take_lease(session, portal_id, owner=self._owner, now=self._clock.now(), ttl=LEASE)
+        try:
+            with self._database.write() as session:
+                number = leases.take_lease(session, portal_id, owner=self._owner, now=self._clock.now(), ttl=LEASE)
+        except AWAY:
+            # If it was the answer to the COMMIT that got lost, the lease is ours, and nobody knows its number.
+            self._give_back_later(self._doubtful, portal_id)
+            raise
         if number is None:
             yield None
             return
@@ -58,17 +66,31 @@ class LeaseKeeper:
         try:
             yield fence
         except AWAY:
-            with self._lock:
-                self._abandoned.add(fence)
-                self._start()
+            self._give_back_later(self._abandoned, fence)
             raise
         finally:
             with self._lock:
                 self._held.pop(fence, None)
 
     def stop(self) -> None:
-        """End the heartbeat. Leases still held run out by themselves."""
+        """End the heartbeat, and give back what could not be given back before. Leases still held run out."""
         self._wake.set()
+        self._give_back()
+
+    def abandon(self) -> None:
+        """Give back what is still held, as the process ends in the middle of it: whoever works on commits nothing more.
+
+        Then the next start need not wait for these leases to run out.
+        """
+        with self._lock:
+            self._abandoned.update(self._held)
+            self._held.clear()
+        self.stop()
+
+    def _give_back_later(self, kept: set[T], lease: T) -> None:
+        with self._lock:
+            kept.add(lease)
+            self._start()
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -84,7 +106,7 @@ class LeaseKeeper:
             if waited % HEARTBEAT_SECONDS:
                 continue
             with self._lock:
-                if not self._held and not self._abandoned:
+                if not (self._held or self._abandoned or self._doubtful):
                     self._thread = None
                     return
                 now = self._clock.monotonic()
@@ -99,8 +121,15 @@ class LeaseKeeper:
 
     def _give_back(self) -> None:
         """Try to give back what turns could not; a lease that has run out or is another's by now needs nothing."""
-        for fence in list(self._abandoned):
-            try:
+        with self._lock:
+            self._doubtful -= {fence.portal_id for fence in self._held}  # taken anew: its number is known
+            portals, fences = list(self._doubtful), list(self._abandoned)
+        try:
+            for portal_id in portals:
+                with self._database.write() as session:
+                    leases.free(session, portal_id, owner=self._owner, now=self._clock.now())
+                self._doubtful.discard(portal_id)
+            for fence in fences:
                 with self._database.write() as session:
                     leases.release_lease(
                         session,
@@ -110,9 +139,10 @@ class LeaseKeeper:
                         now=self._clock.now(),
                         next_run_at=None,
                     )
-            except AWAY:
-                return
-            except Exception:
-                log.exception("the lease of portal %d could not be given back", fence.portal_id)
-            with self._lock:
                 self._abandoned.discard(fence)
+        except AWAY:
+            return
+        except Exception:
+            log.exception("leases could not be given back; they run out")
+            self._doubtful.difference_update(portals)
+            self._abandoned.difference_update(fences)

@@ -24,6 +24,7 @@ from worker.sync.engine import drive
 from worker.sync.lease import LeaseKeeper
 from worker.sync.pace import Pace
 from worker.sync.plan import Intervals, Plan, is_due, plan
+from worker.sync.probe import Halted
 from worker.sync.pulls import pulls_of
 from worker.sync.report import Mode, Report
 from worker.sync.telling import Teller
@@ -68,7 +69,7 @@ class _Agenda:
     plans: Mapping[str, Plan]
     reports: Mapping[str, Report]
     fence: Fence
-    halted: Callable[[], str | None]
+    halted: Halted
     force: bool
     probe: bool
     token_versions: Mapping[int, int]
@@ -84,7 +85,7 @@ class PortalSync:
         clock: Clock,
         leases: LeaseKeeper,
         client_for: Callable[[Portal, Account], Client],
-        ways: Callable[[Portal, Account], Ways],
+        ways: Callable[[Portal, Account, Halted], Ways],
         intervals: Intervals,
         options: SyncOptions,
         stopping: Callable[[], bool],
@@ -215,7 +216,7 @@ class PortalSync:
             fence=agenda.fence,
             options=replace(self._options, force=agenda.force),
             scope=frozenset(filter(None, account.scope.split(","))),
-            ways=self._ways(agenda.portal, account) if account.is_primary else Ways(),
+            ways=self._ways(agenda.portal, account, agenda.halted) if account.is_primary else Ways(),
             queue_looked_at=self._queue_looked_at,
         )
         pulls = pulls_of(turn, agenda.plans, agenda.states, reports)
@@ -237,7 +238,7 @@ class PortalSync:
             client.halted = agenda.halted
         return more
 
-    def _halted(self, deadline: float) -> Callable[[], str | None]:
+    def _halted(self, deadline: float) -> Halted:
         def halted() -> str | None:
             if self._stopping():
                 return "stopped before the end; the next run goes on from there"

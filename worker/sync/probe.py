@@ -30,6 +30,13 @@ WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
 """Until a portal is probed again that had too little to look at."""
 
+Halted = Callable[[], str | None]
+"""Why to end before the next request, or None."""
+
+
+def _never() -> None:
+    return None
+
 
 def ask(client: Client) -> list[Finding]:
     """All there is to find out. Raises B24SyncError when the portal does not answer at all."""
@@ -85,17 +92,19 @@ class Prober:
         self._clock = clock
         self._client_for = client_for
 
-    def probe(self, portal: Portal, account: Account) -> list[Finding]:
-        """Probe now. Raises B24SyncError when the portal does not answer."""
-        found = ask(self._client_for(portal, account))
+    def probe(self, portal: Portal, account: Account, halted: Halted = _never) -> list[Finding]:
+        """Probe now. Raises B24SyncError when the portal does not answer, Interrupted when `halted` gives a reason."""
+        client = self._client_for(portal, account)
+        client.halted = halted
+        found = ask(client)
         with self._database.write() as session:
             save_capabilities(session, portal.id, found, self._clock.now())
         return found
 
-    def ways(self, portal: Portal, account: Account) -> Ways:
+    def ways(self, portal: Portal, account: Account, halted: Halted = _never) -> Ways:
         """How to read the portal, probed anew when it is time; what fails then is told to the log alone."""
         known = self._known(portal)
-        if self._due(known) and self.try_probe(portal, account):
+        if self._due(known) and self.try_probe(portal, account, halted):
             known = self._known(portal)
         return ways(known)
 
@@ -103,10 +112,10 @@ class Prober:
         with self._database.read() as session:
             return load_capabilities(session, portal.id)
 
-    def try_probe(self, portal: Portal, account: Account) -> bool:
+    def try_probe(self, portal: Portal, account: Account, halted: Halted = _never) -> bool:
         """Probe now; whether it came to its end."""
         try:
-            self.probe(portal, account)
+            self.probe(portal, account, halted)
         except B24SyncError as error:
             log.info("portal %s could not be probed: %s", portal.domain, error)
             return False
