@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.integration.pages import read_ids, read_pages
 from tests.unit.bitrix24.fakes import MemoryBudget, MemoryTokens
 from worker.bitrix24.auth import OAuthAuth, WebhookAuth
 from worker.bitrix24.calls import Answer, Call, Ref
@@ -60,7 +61,7 @@ class Kit:
         )
 
     def read(self, spec: ListMethod = TASKS, **rest: object) -> list[int]:
-        return [record.id for page in self.client.pages(spec, **rest) for record in page]  # type: ignore[arg-type]
+        return read_ids(self.client, spec, **rest)
 
     @property
     def task_ids(self) -> list[int]:
@@ -196,7 +197,7 @@ def test_deletions_meanwhile_lose_nobody(kit: Kit):
     ids = kit.task_ids
     gone = {ids[10], ids[120], ids[229]}
     seen: list[int] = []
-    for page in kit.client.pages(TASKS, room=1):
+    for page in read_pages(kit.client, TASKS, room=1):
         seen += [record.id for record in page]
         if len(seen) == 50:
             for task_id in gone:
@@ -207,7 +208,7 @@ def test_deletions_meanwhile_lose_nobody(kit: Kit):
 
 def test_an_expired_token_in_the_middle_of_a_listing_costs_one_refresh(kit: Kit):
     seen: list[int] = []
-    for page in kit.client.pages(TASKS, room=2):
+    for page in read_pages(kit.client, TASKS, room=2):
         if not seen:
             kit.emulator.token_server.expire(kit.portal)
         seen += [record.id for record in page]
@@ -363,7 +364,7 @@ def test_the_request_budget_keeps_the_portal_from_refusing(kit: Kit):
 
 def test_a_renamed_portal_is_followed_in_the_middle_of_a_listing(kit: Kit):
     seen: list[int] = []
-    for page in kit.client.pages(TASKS, room=2):
+    for page in read_pages(kit.client, TASKS, room=2):
         if not seen:
             kit.portal.rename()
         seen += [record.id for record in page]
@@ -386,7 +387,7 @@ def test_a_webhook_needs_no_tokens(kit: Kit):
     auth = WebhookAuth.from_url(kit.portal.webhook_url(kit.portal.admin_id))
     client = Client(auth=auth, transport=kit.transport, throttle=Throttle(kit.budget, kit.clock, 1), clock=kit.clock)
 
-    assert [record.id for page in client.pages(TASKS) for record in page] == kit.task_ids
+    assert read_ids(client, TASKS) == kit.task_ids
     wrong = WebhookAuth(auth.rest_url, auth.user_id, "wrong")
     client = Client(auth=wrong, transport=kit.transport, throttle=Throttle(kit.budget, kit.clock, 1), clock=kit.clock)
     with pytest.raises(NeedsReauth):
@@ -417,7 +418,7 @@ def test_eight_threads_with_one_expired_token_refresh_once(killed: str):
         def work() -> None:
             client = kit.new_client()
             start.wait()
-            counts.append(sum(len(page) for page in client.pages(TASKS)))
+            counts.append(len(read_ids(client, TASKS)))
 
         threads = [threading.Thread(target=work) for _ in range(8)]
         for thread in threads:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.pages import read_pages
 from tests.unit.bitrix24.fakes import NOW, Handler, MemoryBudget, MemoryTokens, ok, refused, serving
 from worker.bitrix24.auth import Auth, OAuthAuth, WebhookAuth
 from worker.bitrix24.calls import Answer, Call, Ref
@@ -423,7 +424,7 @@ def test_pages_of_one_listing(clock: Clock):
         batch({"p0": full}, {"p1": {"error": "INTERNAL_SERVER_ERROR"}}),
         batch({"p0": {"tasks": [{"id": 60}]}}),
     ) as (one, portal):
-        pages = [[record.id for record in page] for page in one.client.pages(spec)]
+        pages = [[record.id for record in page] for page in read_pages(one.client, spec)]
 
     assert pages == [list(range(1, 51)), [60]]
     assert portal.asked[2][1]["cmd"]["p0"].startswith("tasks.task.list?select[0]=ID&filter[%3EID]=50")
@@ -434,13 +435,13 @@ def test_pages_that_are_not_whole_say_so(clock: Clock):
     spec = ListMethod("user.get", id_field="ID", order_style="pair")
     falling = batch({"p0": [{"ID": 5}, {"ID": 4}]})
     with kit(clock, falling) as (one, _portal), pytest.raises(IncompleteRun, match="fall or repeat"):
-        list(one.client.pages(spec, probe=False))
+        list(read_pages(one.client, spec, probe=False))
     denied = batch({}, {"p0": {"error": "ACCESS_DENIED"}})
     with kit(clock, denied) as (one, _portal), pytest.raises(IncompleteRun):
-        list(one.client.pages(spec, probe=False))
+        list(read_pages(one.client, spec, probe=False))
     broken = batch({}, {"p0": {"error": "ERROR_CORE"}})
     with kit(clock, broken) as (one, portal), pytest.raises((IncompleteRun, TransientError)):
-        list(one.client.pages(spec, probe=False))
+        list(read_pages(one.client, spec, probe=False))
     assert len(portal.asked) == 3
 
 

@@ -6,7 +6,7 @@ one redirect of a renamed portal. Everything else is the caller's to know.
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,16 +15,13 @@ from worker.bitrix24.auth import Auth
 from worker.bitrix24.batch import dependents, pack, references, related, unpack
 from worker.bitrix24.calls import Answer, Answers, Call, Outcome, Time
 from worker.bitrix24.moves import new_rest_url
-from worker.bitrix24.paging import KeysetListing
 from worker.bitrix24.protocol import decode, encode_json
 from worker.bitrix24.retry import LONGEST_PAUSE, decide
-from worker.bitrix24.rows import ListMethod, Record
 from worker.bitrix24.stats import Stats
 from worker.bitrix24.throttle import Throttle
 from worker.bitrix24.transport import Sender
 from worker.clock import Clock
 from worker.errors import (
-    IncompleteRun,
     Interrupted,
     PortalError,
     PortalMoved,
@@ -40,7 +37,6 @@ T = TypeVar("T")
 
 MAX_ATTEMPTS = 6
 _PROBE_SECONDS = 15.0  # a portal that is well answers this call within milliseconds
-_MOST_BATCHES = 1_000_000  # of one listing; a portal whose list never ends is stopped here
 
 
 @dataclass(slots=True)
@@ -135,29 +131,6 @@ class Client:
         if again:
             outcomes.update(self._repeat(sent, again, trip, halt=halt))
         return Answers(outcomes, answers.time)
-
-    def pages(
-        self,
-        listing: ListMethod,
-        *,
-        after: int = 0,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the portal's word
-        probe: bool = True,
-        room: int = 50,
-    ) -> Iterator[list[Record]]:
-        """One listing alone, a batch's worth of records at a time. Raises IncompleteRun unless it was read whole."""
-        state = KeysetListing(listing, prefix="p", after=after, filter=filter, probe=probe)
-        for _ in range(_MOST_BATCHES):
-            if state.done:
-                break
-            records = state.take(self.batch(state.calls(room), halt=True))
-            if records:
-                yield records
-            began = self._clock.monotonic()
-            if state.error is not None and not state.done and not self._pause(state.error, state.failures, began):
-                raise state.error
-        if not state.complete:
-            raise IncompleteRun(f"{self.portal} {listing.method}: {state.problem or 'the list does not end'}")
 
     def _shut(self, calls: Sequence[Call]) -> dict[str, Outcome]:
         closed = self._throttle.closed({call.method for call in calls})
