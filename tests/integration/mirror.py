@@ -288,18 +288,20 @@ def _by_key(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ..
 
 @contextmanager
 def counted_writes() -> Iterator[Counter[str]]:
-    """Rows that statements of the block insert, update or delete, by table."""
+    """Rows that statements of the block insert, update or delete, by table; what met no row has no key."""
     writes: Counter[str] = Counter()
 
-    def count(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:  # noqa: ANN401
+    def count(_connection: Any, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:  # noqa: ANN401
         if found := _WRITE.match(statement):
-            writes[found[2]] += len(parameters) if many else 1
+            asked = len(parameters) if many else 1
+            if rows := cursor.rowcount if cursor.rowcount >= 0 else asked:  # not every driver tells
+                writes[found[2]] += rows
 
-    event.listen(Engine, "before_cursor_execute", count)
+    event.listen(Engine, "after_cursor_execute", count)
     try:
         yield writes
     finally:
-        event.remove(Engine, "before_cursor_execute", count)
+        event.remove(Engine, "after_cursor_execute", count)
 
 
 def statuses(reports: Mapping[str, Report]) -> dict[str, str]:
