@@ -28,7 +28,7 @@ from worker.resources.probe.finding import Finding
 from worker.storage import migrate, portals
 from worker.storage.capabilities import load_capabilities
 from worker.storage.connections import register_account
-from worker.storage.models import Account, Portal
+from worker.storage.models import Account, Portal, PortalCapability
 from worker.storage.session import Database
 from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals
@@ -52,7 +52,7 @@ class _Reader:
     scope: str
     found: Mapping[str, str]
 
-    def ways(self, _portal: Portal, _account: Account, _halted: Halted) -> Ways:
+    def ways(self, _portal: Portal, _account: Account, _known: Mapping[str, PortalCapability], _halted: Halted) -> Ways:
         """How the portal is read: as the operator's own mirror reads it."""
         return ways({name: Finding(name, value, "") for name, value in self.found.items()})
 

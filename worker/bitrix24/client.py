@@ -23,6 +23,7 @@ from worker.bitrix24.transport import Sender
 from worker.clock import Clock
 from worker.errors import (
     Interrupted,
+    MethodClosed,
     PortalError,
     PortalMoved,
     RateLimited,
@@ -51,6 +52,8 @@ class _Trip:
     home: str | None = None  # the REST address that redirected us
     arrived: bool = False
     total: float | None = None  # seconds for one attempt; None: what the transport allows
+    looked: bool = False  # whether its method is closed is known for the first attempt: `shut`
+    shut: MethodClosed | None = None
 
 
 class Client:
@@ -118,11 +121,12 @@ class Client:
         A call whose method is closed for now is not sent, nor what refers to it: their outcome is MethodClosed.
         """
         packed = pack(calls, halt=halt)  # a wrong batch is wrong whatever is open
-        outcomes = self._shut(calls)
+        closed = self._throttle.closed({*(call.method for call in calls), "batch"})
+        outcomes = _shut(calls, closed)
         sent = [call for call in calls if call.key not in outcomes]
         if not sent:
             return Answers(outcomes, Time())
-        trip = _Trip()
+        trip = _Trip(looked=True, shut=closed.get("batch"))
         if outcomes:
             packed = pack(sent, halt=halt)
         answers = self._batch(sent, packed, trip)
@@ -131,15 +135,6 @@ class Client:
         if again:
             outcomes.update(self._repeat(sent, again, trip, halt=halt))
         return Answers(outcomes, answers.time)
-
-    def _shut(self, calls: Sequence[Call]) -> dict[str, Outcome]:
-        closed = self._throttle.closed({call.method for call in calls})
-        if not closed:
-            return {}
-        outcomes: dict[str, Outcome] = {call.key: closed[call.method] for call in calls if call.method in closed}
-        for key in dependents(calls, outcomes) - outcomes.keys():
-            outcomes[key] = next(iter(closed.values()))
-        return outcomes
 
     def _batch(self, calls: Sequence[Call], packed: Mapping[str, Any], trip: _Trip) -> Answers:
         def read(answer: Answer) -> Answers:
@@ -193,7 +188,8 @@ class Client:
     def _attempt(self, method: str, params: Mapping[str, Any], trip: _Trip) -> Answer:
         if reason := self.halted():
             raise Interrupted(reason)
-        shut = self._throttle.closed([method]).get(method)
+        shut = trip.shut if trip.looked else self._throttle.closed([method]).get(method)
+        trip.looked = False
         if shut is not None:
             raise shut
         self.stats.waited_seconds += self._throttle.before(plain=method != "batch")
@@ -260,6 +256,14 @@ class Client:
         self._clock.sleep(retry.after)
         self.stats.waited_seconds += retry.after
         return True
+
+
+def _shut(calls: Sequence[Call], closed: Mapping[str, MethodClosed]) -> dict[str, Outcome]:
+    """What becomes of calls whose method is closed, and of those that refer to them."""
+    outcomes: dict[str, Outcome] = {call.key: closed[call.method] for call in calls if call.method in closed}
+    for key in dependents(calls, outcomes) - outcomes.keys() if outcomes else ():
+        outcomes[key] = next(iter(outcomes.values()))
+    return outcomes
 
 
 def _second(calls: Sequence[Call], keys: Sequence[str]) -> TokenRejected:

@@ -110,6 +110,11 @@ class TaskClock:
         self._suffixes = {_suffix(offset) for offset in self._offsets}
         self._days: dict[str, timedelta] = {}  # by the digits of a day: quicker to look up than to compute
 
+    @property
+    def offsets(self) -> tuple[timedelta, ...]:
+        """The offsets of today, which mean the zone's own clock; two on a day that changes it."""
+        return tuple(sorted(self._offsets))
+
     def instant(self, text: str | None, name: str) -> datetime | None:
         """The instant in UTC, None where there is none. Raises Rejected when the text is no date."""
         if not text:

@@ -57,6 +57,12 @@ class Viewer:
         return replace(self, events_zone=zone or self.server_zone)
 
     @property
+    def eyes(self) -> str:
+        """All that an event's meaning depends on besides its text: to equal eyes an equal text says the same."""
+        clocks = (self.zone, self.events_zone, self.server_offset, *self.tasks_clock.offsets)
+        return " ".join(map(str, (self.user_id, *clocks, self.trust_suffix)))
+
+    @property
     def server_zone(self) -> tzinfo:
         """The offset of the portal's server, as of now."""
         zone = self.portal_now.tzinfo

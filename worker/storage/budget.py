@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Double, Update, and_, case, delete, literal, select, update
+from sqlalchemy import ColumnElement, Double, Update, and_, bindparam, case, delete, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from worker.clock import TOLERANCE
 from worker.errors import LeaseLost
+from worker.storage.columns import UtcDateTime
 from worker.storage.models import ClosedMethod, RequestBudget
 from worker.storage.session import Database
 from worker.storage.statements import change, insert_if_missing, is_over
@@ -30,6 +31,58 @@ _USED = 0.96  # of the burst: 48 of 50 requests
 _RECOVERY = 600.0  # seconds from standing still to the whole rate
 _SLOWEST = 1 / 16
 _TOGETHER = 2.0  # seconds: requests that were refused together slow us down once
+
+
+def _share() -> ColumnElement[float]:
+    """Which part of the portal's rate we take at `_MOMENT`: less after a refusal, for a while."""
+    passed = case((RequestBudget.slowed_at < _MOMENT, _MOMENT - RequestBudget.slowed_at), else_=0.0)
+    share = RequestBudget.slow + passed / _RECOVERY
+    return case((share < 1.0, share), else_=1.0)
+
+
+def _rate() -> ColumnElement[float]:
+    return RequestBudget.per_second * _share()
+
+
+def _level() -> ColumnElement[float]:
+    """What is left in the bucket at `_MOMENT`, as SQL. A clock that was set back empties nothing."""
+    passed = case((RequestBudget.level_at < _MOMENT, _MOMENT - RequestBudget.level_at), else_=0.0)
+    left = RequestBudget.level - passed * _rate()
+    return case((left > 0.0, left), else_=0.0)
+
+
+def _set_level(level: ColumnElement[float]) -> Update:
+    # The later of the two, or machines whose clocks differ would empty it twice; but not a day that has not come yet.
+    ahead = and_(RequestBudget.level_at >= _MOMENT, RequestBudget.level_at <= _MOMENT + TOLERANCE.total_seconds())
+    later = case((ahead, RequestBudget.level_at), else_=_MOMENT)
+    # In this order: MariaDB computes each column from those already set.
+    return _BUCKET.ordered_values((RequestBudget.level, level), (RequestBudget.level_at, later))
+
+
+_MOMENT = bindparam("moment", type_=Double)
+"""Now, Unix time."""
+
+_REQUESTS = bindparam("requests", type_=Double)
+_PATIENCE = bindparam("patience", type_=Double)
+_MINE = RequestBudget.portal_id == bindparam("portal")
+_BUCKET = update(RequestBudget).where(_MINE)
+
+# Put together once: that costs ten times what it costs to run them.
+_RESERVE = _set_level(_level() + _REQUESTS).where(
+    _level() + _REQUESTS <= RequestBudget.burst * _USED + _rate() * _PATIENCE
+)
+_WAIT = select((RequestBudget.level - RequestBudget.burst * _USED) / _rate()).where(_MINE)
+_WAIT_OF_MORE = select((_level() + _REQUESTS - RequestBudget.burst * _USED) / _rate()).where(_MINE)
+_FILL = _set_level(case((_level() > RequestBudget.burst, _level()), else_=RequestBudget.burst))
+_SLOW = _BUCKET.where(~(RequestBudget.slowed_at > _MOMENT - _TOGETHER)).ordered_values(
+    (RequestBudget.slow, case((_share() / 2 > _SLOWEST, _share() / 2), else_=literal(_SLOWEST, Double))),
+    (RequestBudget.slowed_at, _MOMENT),
+)
+_CLOSED = select(ClosedMethod.method, ClosedMethod.until).where(
+    ClosedMethod.portal_id == bindparam("portal"),
+    ClosedMethod.until > bindparam("now", type_=UtcDateTime),
+    ClosedMethod.until <= bindparam("latest", type_=UtcDateTime),
+)
 
 
 class SqlBudgetStore:
@@ -45,33 +98,24 @@ class SqlBudgetStore:
             Seconds to wait before sending, 0.0 when there is room now. A wait longer than `patience` seconds is
             returned too, but then nothing was reserved.
         """
-        level = _level(now) + requests
-        limit = RequestBudget.burst * _USED + _rate(now) * patience
-        statement = _set_level(portal_id, now, level).where(level <= limit)
+        values = {"portal": portal_id, "moment": now.timestamp(), "requests": requests, "patience": patience}
         with self._db.write() as session:
-            taken = change(session, statement)
+            taken = change(session, _RESERVE, values)
             if not taken:  # no room, or no bucket yet
                 _ensure_bucket(session, portal_id)
-                taken = change(session, statement)
-            after = RequestBudget.level if taken else level
-            wait = (after - RequestBudget.burst * _USED) / _rate(now)
-            seconds = max(0.0, session.scalars(select(wait).where(RequestBudget.portal_id == portal_id)).one())
+                taken = change(session, _RESERVE, values)
+            seconds = max(0.0, session.scalars(_WAIT if taken else _WAIT_OF_MORE, values).one())
         # The caller takes what is beyond its patience for "not reserved": rounding, or what others did between the
         # two statements, must not blur that.
         return min(seconds, patience) if taken else max(seconds, math.nextafter(patience, math.inf))
 
     def fill(self, portal_id: int, *, now: datetime) -> None:
         """The portal said QUERY_LIMIT_EXCEEDED: its bucket is full, whoever filled it, and will be again."""
-        level = _level(now)
-        full = case((level > RequestBudget.burst, level), else_=RequestBudget.burst)
-        moment = literal(now.timestamp(), Double)
-        half = case((_share(now) / 2 > _SLOWEST, _share(now) / 2), else_=literal(_SLOWEST, Double))
-        again = RequestBudget.slowed_at > moment - _TOGETHER
-        slow = update(RequestBudget).where(RequestBudget.portal_id == portal_id, ~again)
+        values = {"portal": portal_id, "moment": now.timestamp()}
         with self._db.write() as session:
             _ensure_bucket(session, portal_id)
-            change(session, _set_level(portal_id, now, full))
-            change(session, slow.ordered_values((RequestBudget.slow, half), (RequestBudget.slowed_at, moment)))
+            change(session, _FILL, values)
+            change(session, _SLOW, values)
 
     def close_method(self, portal_id: int, method: str, *, until: datetime) -> None:
         """Nobody calls `method` before `until`. An earlier date never shortens a later one."""
@@ -85,46 +129,15 @@ class SqlBudgetStore:
 
     def closed_methods(self, portal_id: int, *, now: datetime) -> Mapping[str, datetime]:
         """The methods closed at `now`, and until when."""
-        statement = select(ClosedMethod.method, ClosedMethod.until)
+        values = {"portal": portal_id, "now": now, "latest": now + LONGEST_CLOSED + TOLERANCE}
         with self._db.read() as session:
-            shut = ~is_over(ClosedMethod.until, now, longest=LONGEST_CLOSED)
-            rows = session.execute(statement.where(ClosedMethod.portal_id == portal_id, shut))
+            rows = session.execute(_CLOSED, values)
             return {method: until for method, until in rows}  # noqa: C416 - dict() would not keep the types
 
 
 def prune_closed_methods(session: Session, now: datetime) -> int:
     """Forget methods that are open again."""
     return change(session, delete(ClosedMethod).where(is_over(ClosedMethod.until, now, longest=LONGEST_CLOSED)))
-
-
-def _share(now: datetime) -> ColumnElement[float]:
-    """Which part of the portal's rate we take at `now`: less after a refusal, for a while."""
-    moment = literal(now.timestamp(), Double)
-    passed = case((RequestBudget.slowed_at < moment, moment - RequestBudget.slowed_at), else_=0.0)
-    share = RequestBudget.slow + passed / _RECOVERY
-    return case((share < 1.0, share), else_=1.0)
-
-
-def _rate(now: datetime) -> ColumnElement[float]:
-    return RequestBudget.per_second * _share(now)
-
-
-def _level(now: datetime) -> ColumnElement[float]:
-    """What is left in the bucket at `now`, as SQL. A clock that was set back empties nothing."""
-    moment = literal(now.timestamp(), Double)
-    passed = case((RequestBudget.level_at < moment, moment - RequestBudget.level_at), else_=0.0)
-    left = RequestBudget.level - passed * _rate(now)
-    return case((left > 0.0, left), else_=0.0)
-
-
-def _set_level(portal_id: int, now: datetime, level: ColumnElement[float]) -> Update:
-    moment = literal(now.timestamp(), Double)
-    # The later of the two, or machines whose clocks differ would empty it twice; but not a day that has not come yet.
-    ahead = and_(RequestBudget.level_at >= moment, RequestBudget.level_at <= moment + TOLERANCE.total_seconds())
-    later = case((ahead, RequestBudget.level_at), else_=moment)
-    statement = update(RequestBudget).where(RequestBudget.portal_id == portal_id)
-    # In this order: MariaDB computes each column from those already set.
-    return statement.ordered_values((RequestBudget.level, level), (RequestBudget.level_at, later))
 
 
 def _ensure_bucket(session: Session, portal_id: int) -> None:

@@ -1,14 +1,16 @@
 """Where the next run of a resource starts, as a value."""
 
-from dataclasses import dataclass, fields, replace
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from worker.storage.bulk import write_rows
 from worker.storage.models import SyncCursor
-from worker.storage.statements import insert_or_update
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +47,41 @@ class Cursor:
 NAMES = [field.name for field in fields(Cursor)]
 
 
+_TABLE = SyncCursor.__table__
+_OF_PORTAL = (
+    select(*(_TABLE.c[name] for name in NAMES))
+    .where(_TABLE.c.portal_id == bindparam("portal"))
+    .order_by(_TABLE.c.resource)
+)
+"""Made once: to put a statement together costs several times what SQLite needs to answer it."""
+
+
 def load_cursor(session: Session, portal_id: int, resource: str) -> Cursor:
     """The stored cursor, or an empty one."""
-    columns = [SyncCursor.__table__.c[name] for name in NAMES]
-    row = session.execute(
-        select(*columns).where(SyncCursor.portal_id == portal_id, SyncCursor.resource == resource)
-    ).one_or_none()
-    return Cursor(portal_id, resource) if row is None else Cursor(*row)
+    return load_cursors(session, portal_id).get(resource, Cursor(portal_id, resource))
 
 
 def load_cursors(session: Session, portal_id: int) -> dict[str, Cursor]:
     """The stored cursors of a portal, by resource."""
-    columns = [SyncCursor.__table__.c[name] for name in NAMES]
-    rows = session.execute(select(*columns).where(SyncCursor.portal_id == portal_id).order_by(SyncCursor.resource))
+    rows = session.execute(_OF_PORTAL, {"portal": portal_id})
     return {cursor.resource: cursor for cursor in (Cursor(*row) for row in rows)}
 
 
 def update_cursor(session: Session, portal_id: int, resource: str, **changes: Any) -> None:  # noqa: ANN401 - as the columns
     """Change some of a cursor's values; in the transaction of the rows they cover."""
-    save_cursor(session, replace(load_cursor(session, portal_id, resource), **changes))
+    update_cursors(session, portal_id, {resource: changes})
+
+
+def update_cursors(session: Session, portal_id: int, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Change some values of several cursors, by resource: one statement for all that change in the same values."""
+    shapes: dict[frozenset[str], list[Mapping[str, Any]]] = defaultdict(list)
+    for resource, values in sorted(changes.items()):
+        shapes[frozenset(values)].append({"resource": resource, **values})
+    for alike in shapes.values():
+        write_rows(session, _TABLE, alike, shared={"portal_id": portal_id})
 
 
 def save_cursor(session: Session, cursor: Cursor) -> None:
     """Store the cursor, whole; in the transaction of the rows it covers."""
-    values: dict[str, Any] = {name: getattr(cursor, name) for name in NAMES}
-    dialect = session.get_bind().dialect.name
-    session.execute(insert_or_update(dialect, SyncCursor.__table__, NAMES), [values])
+    values = {name: getattr(cursor, name) for name in NAMES if name not in {"portal_id", "resource"}}
+    update_cursor(session, cursor.portal_id, cursor.resource, **values)

@@ -1,10 +1,10 @@
 """Runs and their figures. An hour's quiet runs become one row: a quiet portal makes hundreds a day."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.storage.columns import storable
@@ -33,6 +33,10 @@ COUNTERS = (
 )
 CHANGES = ("inserted", "updated", "deleted", "revived", "rejected")
 
+_INSERT = insert(SyncRun.__table__)
+_RETURNING = _INSERT.returning(SyncRun.__table__.c.id, sort_by_parameter_order=True)
+_KEPT = frozenset(column.name for column in SyncRun.__table__.c) - {"id", "folded"}
+
 # The hour of started_at, as the three databases say it.
 HOUR = {
     "sqlite": lambda column: func.strftime("%Y-%m-%d %H", column),
@@ -42,23 +46,42 @@ HOUR = {
 
 
 def add_run(session: Session, report: Mapping[str, Any]) -> int:
-    """Keep a report: `portal_id`, `resource`, `mode`, `status`, `started_at`, `finished_at`, and what figures it has.
+    """Keep one report, as `add_runs` does."""
+    return add_runs(session, [report])[0]
 
-    The figures are also added to the sums that only grow. Keys that are no columns are passed over, so the report may
-    be handed in as it is.
+
+def add_runs(session: Session, reports: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Keep reports: `portal_id`, `resource`, `mode`, `status`, `started_at`, `finished_at`, and what figures they have.
+
+    The figures are also added to the sums that only grow. Keys that are no columns are passed over, so a report may be
+    handed in as it is.
 
     Returns:
-        The run's number.
+        The runs' numbers.
     """
-    columns = SyncRun.__table__.c
-    values = {name: value for name, value in report.items() if name in columns and name not in {"id", "folded"}}
+    if not reports:
+        return []
+    kept = [_values(report) for report in reports]
+    numbers = _insert(session.connection(), kept)
+    add_to_totals(session, kept)
+    return numbers
+
+
+def _insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Returns the numbers of the rows, which have the same columns."""
+    if connection.dialect.insert_executemany_returning_sort_by_parameter_order:
+        return list(connection.execute(_RETURNING, rows).scalars())
+    numbers: list[int] = []
+    for row in rows:
+        numbers += connection.execute(_INSERT, row).inserted_primary_key or ()
+    return numbers
+
+
+def _values(report: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: value for name, value in report.items() if name in _KEPT}
     if values.get("error"):
         values["error"] = storable(values["error"])
-    run = SyncRun(**values)
-    session.add(run)
-    session.flush()
-    add_to_totals(session, values)
-    return run.id
+    return values
 
 
 def last_error(session: Session, portal_id: int, resource: str) -> str | None:

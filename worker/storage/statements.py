@@ -24,13 +24,13 @@ def is_over(
     return or_(until.is_(None), until <= now, until > now + longest + TOLERANCE)
 
 
-def change(session: Session, statement: Update | Delete) -> int:
-    """Run it as it is and count the rows.
+def change(session: Session, statement: Update | Delete, values: Mapping[str, Any] | None = None) -> int:
+    """Run it as it is, with `values` for its parameters, and count the rows.
 
     Objects that the session holds are not brought up to date: to find them SQLAlchemy would evaluate the condition
     itself, or ask the database first, and a compare-and-swap would not be one statement any more.
     """
-    return changed_rows(session.execute(statement, execution_options={"synchronize_session": False}))
+    return changed_rows(session.execute(statement, values, execution_options={"synchronize_session": False}))
 
 
 def changed_rows(result: Result[Any]) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.errors import NeedsReauth
@@ -18,6 +18,15 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a webhook's secret ends."""
 
 NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+_PAIR = (
+    select(Account.status, Account.status_reason, Portal.domain, OAuthToken)
+    .join(Portal, Portal.id == Account.portal_id)
+    .outerjoin(OAuthToken, OAuthToken.account_id == Account.id)
+    .where(Account.id == bindparam("account"))
+)
+"""Asked before every request: put together once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +60,7 @@ class SqlTokenStore:
             UsageError: The encryption key is another one.
         """
         with self._db.read() as session:
-            row = session.execute(
-                select(Account.status, Account.status_reason, Portal.domain, OAuthToken)
-                .join(Portal, Portal.id == Account.portal_id)
-                .outerjoin(OAuthToken, OAuthToken.account_id == Account.id)
-                .where(Account.id == account_id)
-            ).one_or_none()
+            row = session.execute(_PAIR, {"account": account_id}).one_or_none()
         if row is None:
             raise NeedsReauth(f"account {account_id} is not connected any more")
         status, reason, domain, stored = row

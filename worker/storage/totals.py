@@ -1,27 +1,43 @@
 """Sums over all runs, which only grow: what a monitoring system counts must not fall when old runs are deleted."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Insert, select
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from worker.storage.models import RunTotal
-from worker.storage.statements import change
 
 FIGURES = tuple(
     column.name for column in RunTotal.__table__.c if column.name not in {"portal_id", "resource", "status"}
 )
 
 
-def add_to_totals(session: Session, report: Mapping[str, Any]) -> None:
-    """Add a run's figures, in the transaction that leaves the run's row: the portal's lease keeps others out."""
-    key = {name: report[name] for name in ("portal_id", "resource", "status")}
-    figures = {name: report.get(name) or 0 for name in FIGURES} | {"runs": 1}
-    columns = RunTotal.__table__.c
-    sums = {name: columns[name] + figure for name, figure in figures.items()}
-    if change(session, update(RunTotal).filter_by(**key).values(**sums)) == 0:
-        session.execute(insert(RunTotal).values(**key, **figures))
+def add_to_totals(session: Session, reports: Sequence[Mapping[str, Any]]) -> None:
+    """Add the figures of runs, in the transaction that leaves their rows: the portal's lease keeps others out."""
+    rows = [
+        {
+            **{name: report[name] for name in ("portal_id", "resource", "status")},
+            **{name: report.get(name) or 0 for name in FIGURES},
+            "runs": 1,
+        }
+        for report in reports
+    ]
+    session.execute(_adding(session.get_bind().dialect.name), rows)
+
+
+@cache
+def _adding(dialect: str) -> Insert:
+    """Insert the figures, or add them to those that are there."""
+    table = RunTotal.__table__
+    if dialect == "mysql":
+        row = mysql.insert(table)
+        return row.on_duplicate_key_update({name: table.c[name] + row.inserted[name] for name in FIGURES})
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    sums = {name: table.c[name] + insert.excluded[name] for name in FIGURES}
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
 
 
 def list_totals(session: Session) -> Sequence[RunTotal]:

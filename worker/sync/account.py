@@ -78,15 +78,15 @@ class AccountPull:
         """
         turn = self._turn
         ahead = portal_now - self._asked_at
-        with turn.read() as session:
-            portal = portals.get_portal(session, turn.portal_id)
-            known = portal.clock_ahead_seconds if portal else None
+        known = turn.standing.portal.clock_ahead_seconds
         fall = timedelta(seconds=known) - ahead if known is not None else timedelta(0)
         if known is not None and abs(fall) < NOISE:
             return
+        turn.standing.portal.clock_ahead_seconds = ahead.total_seconds()  # for the turn's other accounts
         with turn.write() as session:
             portals.save_clock(session, turn.portal_id, ahead.total_seconds())
             if fall > FALL:
+                turn.standing.moved.clear()  # earned by the clock before
                 for state in cursors.load_cursors(session, turn.portal_id).values():
                     cursors.save_cursor(session, taken_back(state, fall))
         if fall > FALL:
@@ -98,17 +98,12 @@ class AccountPull:
         turn = self._turn
         zone = turn.viewer.zone.key if turn.viewer.zone else None
         scope = ",".join(sorted(turn.scope))
-        with turn.read() as session:
-            known = portals.get_account(session, turn.account_id)
-        if known is None or (known.is_admin, known.time_zone, known.scope, known.status) == (
-            turn.is_admin,
-            zone,
-            scope,
-            "ok",
-        ):
+        known = turn.standing.account(turn.account_id)
+        if (known.is_admin, known.time_zone, known.scope, known.status) == (turn.is_admin, zone, scope, "ok"):
             return
         with turn.write() as session:
             portals.save_profile(session, turn.account_id, is_admin=turn.is_admin, time_zone=zone, now=turn.clock.now())
             portals.save_scope(session, turn.account_id, scope)
             if known.status != "ok":  # it answered: whatever was wrong is mended
                 portals.set_account_status(session, turn.account_id, "ok")
+        known.status = "ok"

@@ -6,17 +6,19 @@ changed series (the expansion hides their first instance) and events that are no
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker.bitrix24.calls import Answers, Call
 from worker.errors import B24SyncError, IncompleteRun, MissingScope, PortalError
 from worker.resources.calendar_calls import Owner, Window, master_call, master_found, window
-from worker.storage.cursors import Cursor, load_cursor, update_cursor
+from worker.resources.viewer import Viewer
+from worker.storage.cursors import Cursor, update_cursor
 from worker.sync import guard
 from worker.sync.calendar_doubts import Doubts
 from worker.sync.calendar_owner import OwnerReading
-from worker.sync.calendar_owners import owners_of, viewer_of
+from worker.sync.calendar_owners import owners_of, viewer_of, zones_of
 from worker.sync.calendar_rows import CalendarRows
 from worker.sync.report import Report
 from worker.sync.sweep import note_sweep, scopes
@@ -35,13 +37,14 @@ class CalendarPull:
         self._turn = turn
         self._cursor = cursor
         self._ready = ready
-        with turn.read() as session:  # fresh: another account may have read its part in this turn
-            kept = load_cursor(session, turn.portal_id, report.resource).bookmark
+        kept = turn.standing.cursor(report.resource).bookmark  # another account may have read its part in this turn
         self._kept_doubts = kept
         self._doubts = Doubts(kept, turn.clock.now(), force=turn.options.force)
         self._rows = CalendarRows(turn, report, self._doubts)
         self._requested = self._window_at(turn.clock.now())
         self._owners: deque[Owner] | None = None
+        self._everybody: list[Owner] = []
+        self._zones: Mapping[int, str | None] | None = None
         self._reading: list[OwnerReading] = []
         self._started = 0
         self._missing: list[int] | None = None
@@ -56,7 +59,8 @@ class CalendarPull:
         if self._owners is None:
             if not self._ready():
                 return []
-            self._owners = deque(owners_of(self._turn))
+            self._everybody = owners_of(self._turn)
+            self._owners = deque(self._everybody)
             if not self._owners:  # another account's calendars, or no group yet
                 self._missing = []
         if self._missing is not None:
@@ -99,7 +103,7 @@ class CalendarPull:
 
     def _take(self, reading: OwnerReading, answers: Answers) -> None:
         try:
-            reading.take(answers, viewer_of(self._turn, reading.owner), self._rows.window)
+            reading.take(answers, self._viewer_of(reading.owner), self._rows.window)
         except MissingScope:
             raise
         except (PortalError, IncompleteRun) as error:  # this owner's calendar is not whole; the others may be
@@ -108,7 +112,13 @@ class CalendarPull:
             return
         if reading.done:
             self._reading.remove(reading)
-            self._rows.write(reading)
+            if not reading.as_held:
+                self._rows.write(reading)
+
+    def _viewer_of(self, owner: Owner) -> Viewer:
+        if self._zones is None:  # not sooner: the users may be read before
+            self._zones = zones_of(self._turn, self._everybody)
+        return viewer_of(self._turn, owner, self._zones)
 
     def _close(self) -> None:
         """All owners are read: may what is missing be asked for?"""
@@ -133,6 +143,8 @@ class CalendarPull:
         if (doubts := self._doubts.dump()) != self._kept_doubts:
             with self._turn.write() as session:
                 update_cursor(session, self._turn.portal_id, self.report.resource, bookmark=doubts)
+            cursors = self._turn.standing.cursors  # for the turn's other accounts
+            cursors[self.report.resource] = replace(self._turn.standing.cursor(self.report.resource), bookmark=doubts)
 
     def _judge(self, missing: int) -> None:
         """Raises GuardTripped when the missing events may not be believed deleted."""

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from worker.resources.calendar_events import EventSeen
 from worker.storage.models import Base, CalendarEvent, EventAttendee
-from worker.storage.upsert import known_ids, replace_set
+from worker.storage.upsert import SetCounts, known_ids, replace_set
 
 Attendees = list[tuple[int, str]]
 
 
-def write_attendees(session: Session, portal_id: int, events: Sequence[EventSeen]) -> None:
+def write_attendees(session: Session, portal_id: int, events: Sequence[EventSeen]) -> SetCounts:
     """Make the attendees of `events`, which were just written, what their listing showed."""
     holders: dict[int, Attendees] = {}
     empty: set[int] = set()
@@ -38,7 +38,7 @@ def write_attendees(session: Session, portal_id: int, events: Sequence[EventSeen
             holders[parent_id] = next((held for _, held in sorted(copies.items()) if held), [])
     # Shown, and no meeting (any more).
     empty.update(seen.event_id for seen in events if not seen.row["is_meeting"] and not seen.row["masked"])
-    _replace(session, portal_id, holders, empty)
+    return _replace(session, portal_id, holders, empty)
 
 
 def hand_down(session: Session, portal_id: int, parent_id: int, copies: Iterable[int]) -> None:
@@ -74,11 +74,11 @@ def _of_copies(session: Session, portal_id: int, parents: Sequence[int]) -> dict
     return found
 
 
-def _replace(session: Session, portal_id: int, holders: dict[int, Attendees], empty: set[int]) -> None:
+def _replace(session: Session, portal_id: int, holders: dict[int, Attendees], empty: set[int]) -> SetCounts:
     rows = [
         {"portal_id": portal_id, "event_id": event_id, "user_id": user_id, "status": status}
         for event_id, attendees in holders.items()
         for user_id, status in attendees
     ]
     scope = {"portal_id": portal_id, "event_id": sorted(empty | holders.keys())}
-    replace_set(session, Base.metadata.tables["event_attendees"], rows, scope=scope)
+    return replace_set(session, Base.metadata.tables["event_attendees"], rows, scope=scope)

@@ -35,6 +35,11 @@ class Doubts:
         self.standing: set[int] = set()
         """Of this run."""
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is remembered."""
+        return bool(self._since)
+
     def weigh(self, read: Collection[int], doubtful: Collection[int]) -> set[int]:
         """Those of the `doubtful` events that are not believed yet; of all that were `read` the others are settled."""
         doubted = set()

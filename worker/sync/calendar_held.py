@@ -76,14 +76,16 @@ def held_of(session: Session, portal_id: int, owner: Owner, window: Window) -> H
     return Held(known_ids(session, SECTIONS, portal_id, where=_of(owner, SECTIONS)), hashes, starts)
 
 
-def forget_old_instances(session: Session, portal_id: int, owner: Owner, window: Window) -> None:
-    """Instances that the moving window has left; their events stay."""
+def forget_old_instances(session: Session, portal_id: int, owner: Owner, window: Window) -> bool:
+    """Instances that the moving window has left; their events stay. Returns whether there were any."""
     of_owner = select(EVENTS.c.event_id).where(EVENTS.c.portal_id == portal_id, _of(owner, EVENTS))
     outside = (
         (CalendarOccurrence.portal_id == portal_id) & CalendarOccurrence.event_id.in_(of_owner) & ~_overlap(window)
     )
-    if session.scalar(select(exists().where(outside))):
-        session.execute(delete(CalendarOccurrence).where(outside))
+    if not session.scalar(select(exists().where(outside))):
+        return False
+    session.execute(delete(CalendarOccurrence).where(outside))
+    return True
 
 
 def _overlap(window: Window) -> ColumnElement[bool]:

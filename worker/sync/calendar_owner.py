@@ -7,7 +7,10 @@ what else there is to ask, and believed when another answer says the same.
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+import msgspec
 
 from worker.bitrix24.calls import Answer, Answers, Call
 from worker.errors import IncompleteRun, Rejected
@@ -16,9 +19,6 @@ from worker.resources.calendar_events import EventSeen, EventsRead, read_events,
 from worker.resources.calendar_sections import SectionsRead, read_sections
 from worker.resources.records import Reject
 from worker.resources.viewer import Viewer
-
-if TYPE_CHECKING:
-    import msgspec
 
 ANSWERS = 3
 """In one run. People may well change a calendar between two of them, hardly between all."""
@@ -31,7 +31,7 @@ class Shown(NamedTuple):
     events: EventsRead
 
     def digest(self) -> int:
-        """Equal for answers that say the same, in whatever order."""
+        """Equal for answers that say the same to this very process, in whatever order."""
         sections = [(row["section_id"], row["content_hash"]) for row in self.sections.rows]
         events = [
             (
@@ -56,9 +56,17 @@ class Known(Protocol):
         """Which of these series the mirror does not hold as they are now."""
         ...
 
+    def take_known(self, owner: Owner, digest: str) -> bool:
+        """Whether an answer with this digest is known to be what the mirror holds, and counted so."""
+        ...
+
+    def meaning(self, owner: Owner, viewer: Viewer) -> str:
+        """All that an answer's meaning depends on besides its text and what was asked."""
+        ...
+
 
 class OwnerReading:
-    """Gives calls and takes answers until `done`; then `shown` is whole and believed.
+    """Gives calls and takes answers until `done`; then `shown` is whole and believed, or all is `as_held`.
 
     Args:
         owner: Whose calendar.
@@ -79,11 +87,20 @@ class OwnerReading:
         self._asked: list[Call] = []
         self._answers: dict[str, msgspec.Raw] = {}
         self._shown: Shown | None = None
+        self.answer = ""
+        """The digest of the last answer: of its text, and of all that its meaning depends on."""
+        self.as_held = False
+        """The answer is known: the mirror holds it, and nothing of it was read."""
         self._ask()
 
     @property
     def done(self) -> bool:
-        return self._shown is not None and not self._waiting and not self._asked
+        return (self.as_held or self._shown is not None) and not self._waiting and not self._asked
+
+    @property
+    def no_news(self) -> bool:
+        """The first answer said nothing that the mirror does not hold."""
+        return len(self._digests) == 1 and not self._master_calls
 
     @property
     def shown(self) -> Shown:
@@ -124,10 +141,13 @@ class OwnerReading:
 
     def _look(self, viewer: Viewer, window: Window) -> None:
         """Is this answer believed? Masters are asked for beside the next one, so that it costs no request."""
-        shown = Shown(
-            read_sections(self._answers.pop(self._section_call.key), self.owner),
-            read_events([self._answers.pop(call.key) for call in self._event_calls], viewer, window, self.owner),
-        )
+        asked = [self._section_call, *self._event_calls]
+        sections, *events = answers = [self._answers.pop(call.key) for call in asked]
+        self.answer = answer_digest(answers, asked, self._known.meaning(self.owner, viewer))
+        if not self._digests and self._known.take_known(self.owner, self.answer):
+            self.as_held = True
+            return
+        shown = Shown(read_sections(sections, self.owner), read_events(events, viewer, window, self.owner))
         digest = shown.digest()
         if digest in self._digests or not (self._digests or self._known.news(self.owner, shown)):
             self._shown = shown
@@ -155,3 +175,13 @@ class OwnerReading:
                 read.rejects.append(Reject(f"event:{seen.event_id}", seen.row["raw"], str(error)))
         rejected = {reject.record_key for reject in read.rejects}
         read.events[:] = [seen for seen in read.events if f"event:{seen.event_id}" not in rejected]
+
+
+def answer_digest(answers: Sequence[msgspec.Raw], asked: Sequence[Call], meaning: str) -> str:
+    """Equal for equal texts that answer the same questions and mean the same."""
+    digest = blake2b(meaning.encode(), digest_size=32)
+    for call, answer in zip(asked, answers, strict=True):
+        text = memoryview(answer)
+        digest.update(f"\n{call.method} {sorted(call.params.items())} {text.nbytes}\n".encode())
+        digest.update(text)
+    return digest.hexdigest()

@@ -1,13 +1,13 @@
 """Whose calendars an account reads, through whose eyes, and whether what they lack may be taken for gone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.resources.calendar_calls import COMPANY, Owner
 from worker.resources.viewer import Viewer
-from worker.storage.models import Account, Task, User
+from worker.storage.models import Task, User
 from worker.sync.account import WAITING
 from worker.sync.turn import Turn
 
@@ -39,18 +39,24 @@ def _users(session: Session, portal_id: int) -> Iterable[int]:
     return session.scalars(users.order_by(User.user_id)).all()
 
 
-def viewer_of(turn: Turn, owner: Owner) -> Viewer:
-    """The account's user, as a reader of this calendar."""
-    if owner.type != "user" or owner.id == turn.user_id:
-        return turn.viewer
+def zones_of(turn: Turn, owners: Iterable[Owner]) -> Mapping[int, str | None]:
+    """In which zones the other people among these live."""
+    others = {owner.id for owner in owners if owner.type == "user" and owner.id != turn.user_id}
+    if not others:
+        return {}
+    zones = select(User.user_id, User.time_zone).where(User.portal_id == turn.portal_id)
     with turn.read() as session:
-        zones = session.scalars(
-            select(User.time_zone).where(User.portal_id == turn.portal_id, User.user_id == owner.id)
-        ).all()
-    return turn.viewer.in_calendar_of(zones[0]) if zones else turn.viewer
+        return {user_id: zone for user_id, zone in session.execute(zones) if user_id in others}
 
 
-def judges(session: Session, turn: Turn, owner: Owner) -> bool:
+def viewer_of(turn: Turn, owner: Owner, zones: Mapping[int, str | None]) -> Viewer:
+    """The account's user, as a reader of this calendar."""
+    if owner.type != "user" or owner.id not in zones:
+        return turn.viewer
+    return turn.viewer.in_calendar_of(zones[owner.id])
+
+
+def judges(turn: Turn, owner: Owner) -> bool:
     """Whether what this account is not shown of a calendar may be taken for gone.
 
     What its owner's own account reads may be hidden from this one: else the two would delete and revive the same rows
@@ -58,6 +64,5 @@ def judges(session: Session, turn: Turn, owner: Owner) -> bool:
     """
     if owner.type != "user" or owner.id == turn.user_id or "mine" not in turn.options.calendars:
         return True
-    own = select(Account.status).where(Account.portal_id == turn.portal_id, Account.user_id == owner.id)
-    statuses = set(session.scalars(own))
+    statuses = {account.status for account in turn.standing.accounts if account.user_id == owner.id}
     return not statuses or (turn.is_admin and statuses <= WAITING)

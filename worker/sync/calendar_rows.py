@@ -11,16 +11,19 @@ from sqlalchemy.orm import Session
 from worker.resources.calendar_calls import Owner, Window, window
 from worker.resources.calendar_events import EventSeen, read_events
 from worker.resources.calendar_mask import Verdict, judge
+from worker.resources.viewer import Viewer
 from worker.storage.lookup import stored_rows
 from worker.storage.models import Base, CalendarOccurrence, EventAttendee
 from worker.storage.rejected import kept_keys, put_rejected, remove_rejected
-from worker.storage.upsert import known_ids, mark_deleted, replace_set, stored_hashes, upsert
+from worker.storage.remembered import Remembered
+from worker.storage.upsert import SetCounts, known_ids, mark_deleted, replace_set, stored_hashes, upsert
 from worker.sync.calendar_attendees import hand_down, write_attendees
 from worker.sync.calendar_doubts import Doubts
 from worker.sync.calendar_held import EVENTS, SECTIONS, Held, forget_old_instances, held_of
 from worker.sync.calendar_known import known_of, rows_to_write
+from worker.sync.calendar_memory import CalendarMemory
 from worker.sync.calendar_owner import OwnerReading, Shown
-from worker.sync.calendar_owners import judges, viewer_of
+from worker.sync.calendar_owners import judges, viewer_of, zones_of
 from worker.sync.report import Report
 from worker.sync.turn import Turn
 from worker.sync.watch import Watch
@@ -43,9 +46,24 @@ class CalendarRows:
         self._portal_id = turn.portal_id
         self._watch = Watch(turn, "calendar")
         self._doubts = doubts or Doubts(None, turn.clock.now(), force=False)
+        self._memory = CalendarMemory(turn, self._doubts)
         self.window: Window = window(turn.clock.now(), turn.options.past_days, turn.options.future_days)
         self.missing: list[int] = []
         self.live = 0
+
+    def meaning(self, owner: Owner, viewer: Viewer) -> str:
+        """All that an answer of this owner means, besides its text and what was asked."""
+        return self._memory.meaning(owner, viewer, self.window)
+
+    def take_known(self, owner: Owner, digest: str) -> bool:
+        """Count an answer that need not be read, as a reading of it would be counted; False where it must be read."""
+        known = self._memory.known(owner, digest)
+        if known is None:
+            return False
+        self._report.fetched += known.records
+        self._report.unchanged += known.unchanged
+        self.live += known.live
+        return True
 
     def unknown_series(self, series: Sequence[EventSeen]) -> set[int]:
         """Series that the mirror does not hold as they are now: their first instance must be asked for."""
@@ -68,7 +86,7 @@ class CalendarRows:
             live = {event_id for event_id, row in known.items() if row["deleted_at"] is None}
             hashes = stored_hashes(session, SECTIONS, self._portal_id, [row["section_id"] for row in sections])
             bad = {reject.record_key for reject in (*bad_sections, *rejects)}
-            kept = kept_keys(session, self._portal_id, self._report.resource, bad)
+            kept = kept_keys(session, self._portal_id, self._report.resource, bad) if bad else set()
         return bool(
             bad - kept
             or held.lacking(events)
@@ -83,39 +101,47 @@ class CalendarRows:
 
     def _held(self, session: Session, owner: Owner) -> Held:
         held = held_of(session, self._portal_id, owner, self.window)
-        return replace(held, judged=judges(session, self._turn, owner))
+        return replace(held, judged=judges(self._turn, owner))
 
     def write(self, reading: OwnerReading) -> None:
-        """Write one owner's window and note what it lacks."""
+        """Write one owner's window and note what it lacks; and that it held nothing new, where that is so."""
+        unchanged = self._report.unchanged
         (sections, bad_sections), (events, rejects) = reading.shown
         with self._turn.write() as session:
             held = self._held(session, reading.owner)
             self._upsert(session, SECTIONS, sections)
             if not bad_sections:
                 gone = sorted(held.gone_sections(row["section_id"] for row in sections))
-                now = self._turn.clock.now()
-                self._report.deleted += mark_deleted(session, SECTIONS, self._portal_id, gone, now=now)
+                deleted = mark_deleted(session, SECTIONS, self._portal_id, gone, now=self._turn.clock.now())
+                self._report.deleted += deleted
+                self._memory.wrote(session, deleted)
             for key, payload, reason in [*bad_sections, *rejects]:
                 self._reject(session, key, payload, reason)
             self._heal(session, {f"event:{seen.event_id}" for seen in events})
             if events:
                 self._watch.look(session, events[0].row["raw"].encode())
-            forget_old_instances(session, self._portal_id, reading.owner, self.window)
+            self._memory.wrote(session, forget_old_instances(session, self._portal_id, reading.owner, self.window))
         self._report.fetched += len(sections) + len(events)
         self.live += len(held.hashes) if held.judged else 0
         rejected = {reject.record_key for reject in rejects}
-        self.missing += sorted(i for i in held.lacking(events) if f"event:{i}" not in rejected)
+        lacking = held.lacking(events)
+        self.missing += sorted(i for i in lacking if f"event:{i}" not in rejected)
         doubted = self._doubts.weigh(held.hashes, held.too_few(events))
         for chunk in _chunks([seen for seen in events if seen.event_id not in doubted]):
             with self._turn.write() as session:
                 self._write_events(session, self._worth_keeping(session, chunk))
+        lacking |= held.sections - {row["section_id"] for row in sections} if held.judged else set()
+        if reading.no_news and not (bad_sections or rejects or lacking or doubted):
+            live = len(held.hashes) if held.judged else 0
+            figures = len(sections) + len(events), self._report.unchanged - unchanged, live
+            self._memory.remember(reading.owner, Remembered(reading.answer, *figures))
 
     def settle(self, event_id: int, master: msgspec.Raw | None, *, told: bool = True) -> None:
         """An event that the window lacked, asked for by its ID: deleted, or moved out of the window.
 
         Where nobody `told` of the deletion it may only be hidden, while its copies are shown: each answers for itself.
         """
-        viewer = self._turn.viewer if master is None else viewer_of(self._turn, self._owner_of(event_id))
+        viewer = self._turn.viewer if master is None else self._viewer_of(self._owner_of(event_id))
         with self._turn.write() as session:
             if master is None:
                 self._report.deleted += self._delete(session, event_id, with_copies=told)
@@ -134,6 +160,9 @@ class CalendarRows:
                     self._write_events(session, [replace(seen, occurrences=[])])
                 # else the answer had lost it: its instances are where they were
 
+    def _viewer_of(self, owner: Owner) -> Viewer:
+        return viewer_of(self._turn, owner, zones_of(self._turn, [owner]))
+
     def _owner_of(self, event_id: int) -> Owner:
         """In whose calendar the mirror has an event."""
         place = (EVENTS.c.calendar_type, EVENTS.c.owner_id)
@@ -148,8 +177,11 @@ class CalendarRows:
         # Instances and attendees are parts of events, and not counted by themselves.
         occurrences = [{"portal_id": self._portal_id, **row} for seen in events for row in seen.occurrences]
         scope = {"portal_id": self._portal_id, "event_id": [seen.event_id for seen in events]}
-        replace_set(session, OCCURRENCES, occurrences, scope=scope)
-        write_attendees(session, self._portal_id, events)
+        for written in (
+            replace_set(session, OCCURRENCES, occurrences, scope=scope),
+            write_attendees(session, self._portal_id, events),
+        ):
+            self._memory.wrote(session, written != SetCounts())
 
     def _worth_keeping(self, session: Session, events: Sequence[EventSeen]) -> list[EventSeen]:
         """Without strangers from the padding around the window: they have no instance in it."""
@@ -159,6 +191,7 @@ class CalendarRows:
 
     def _delete(self, session: Session, event_id: int, *, with_copies: bool) -> int:
         """Mark the event, and of a deleted meeting the copies (their deletion fires no event of its own)."""
+        self._memory.wrote(session, True)
         gone = {event_id}
         copies = known_ids(session, EVENTS, self._portal_id, where=EVENTS.c.parent_event_id == event_id)
         if with_copies:
@@ -175,14 +208,18 @@ class CalendarRows:
         self._report.updated += counts.updated
         self._report.unchanged += counts.unchanged
         self._report.revived += counts.revived
+        self._memory.wrote(session, counts.inserted + counts.updated + counts.revived)
 
     def _heal(self, session: Session, keys: set[str]) -> None:
         """Forget kept records that became rows now."""
+        if self._report.resource not in self._turn.standing.rejected:
+            return
         kept = kept_keys(session, self._portal_id, self._report.resource, keys)
         remove_rejected(session, self._portal_id, self._report.resource, kept)
 
     def _reject(self, session: Session, key: str, payload: str, reason: str) -> None:
         self._report.rejected += 1
+        self._turn.standing.rejected.add(self._report.resource)
         put_rejected(
             session,
             self._portal_id,

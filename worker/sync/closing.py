@@ -4,13 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sqlalchemy.orm import Session
+
 from worker.breaker import Breaker, BreakerState
 from worker.clock import Stopwatch
 from worker.errors import B24SyncError, TransientError
+from worker.resources import RESOURCES
 from worker.resources.registry import LISTED
 from worker.storage import cursors, hints, leases, portals, rejected, runs
-from worker.storage.cursors import Cursor
+from worker.storage.remembered import save_answers
 from worker.storage.session import Database
+from worker.storage.standing import Standing
 from worker.sync import due
 from worker.sync.report import Report, Status
 from worker.sync.turn import Fence
@@ -36,7 +40,7 @@ class Result:
     """What a turn found, and how it ended.
 
     Args:
-        states: The cursors as the turn found them.
+        standing: The portal as the turn found it, and what its end is to write.
         reports: Of what was due.
         breaker: As it is after the turn.
         watch: Since the turn began.
@@ -44,7 +48,7 @@ class Result:
         hint: Of an online event, as the turn found it and read what it told of; None: there was none.
     """
 
-    states: Mapping[str, Cursor]
+    standing: Standing
     reports: Sequence[Report]
     breaker: Breaker
     watch: Stopwatch
@@ -78,34 +82,46 @@ def close(database: Database, fence: Fence, result: Result, now: datetime, inter
     """
     again = due.retry_after(result.reports, result.attempt, interval) if not result.breaker.failures else None
     pause = again if result.breaker.until is None else max(0.0, (result.breaker.until - now).total_seconds())
-    next_runs = {name: state.next_run_at for name, state in result.states.items()}
-    next_runs |= {report.resource: now + due.pause(report, pause, interval) for report in result.reports}
-    run_ids = []
+    due_at = {report.resource: now + due.pause(report, pause, interval) for report in result.reports}
+    next_runs = {name: result.standing.cursor(name).next_run_at for name in RESOURCES} | due_at
+    next_run_at = _next_run(next_runs, result.breaker, now)
     with database.write() as session:
-        leases.check_fence(session, fence.portal_id, owner=fence.owner, fence=fence.number, now=now)
-        for report in result.reports:
-            figures = {"portal_id": fence.portal_id, "started_at": result.watch.started_at, "finished_at": now}
-            run_ids.append(runs.add_run(session, {**report.as_dict(), **figures}))
-            if report.resource not in LISTED and report.status is Status.OK and not result.watch.set_back:
-                # Read whole: what was kept before this turn and was not rejected again has healed, or is gone.
-                rejected.remove_stale(session, fence.portal_id, report.resource, before=result.watch.started_at)
-            cursors.update_cursor(
-                session,
-                fence.portal_id,
-                report.resource,
-                next_run_at=next_runs[report.resource],
-                last_run_at=now,
-                last_status=str(report.status),
-            )
-        if result.hint is not None:
-            hints.clear_hint(session, fence.portal_id, result.hint)
-        if result.reports:
-            portals.save_breaker(session, fence.portal_id, result.breaker)
-        next_run_at = _next_run(next_runs, result.breaker, now)
-        leases.release_lease(
+        leases.end_lease(
             session, fence.portal_id, owner=fence.owner, fence=fence.number, next_run_at=next_run_at, now=now
         )
+        run_ids = _leave(session, fence.portal_id, result, due_at, now)
     return Outcome(list(result.reports), again, run_ids)
+
+
+def _leave(
+    session: Session, portal_id: int, result: Result, due_at: Mapping[str, datetime], now: datetime
+) -> list[int]:
+    """Write what the turn leaves behind; a quiet one leaves its run rows and when it was. Returns their numbers."""
+    reports, standing = result.reports, result.standing
+    times = {"portal_id": portal_id, "started_at": result.watch.started_at, "finished_at": now}
+    run_ids = runs.add_runs(session, [{**report.as_dict(), **times} for report in reports])
+    whole = {report.resource for report in reports if report.status is Status.OK}
+    if not result.watch.set_back:
+        for resource in sorted((whole - LISTED.keys()) & standing.rejected):
+            # Read whole: what was kept before this turn and was not rejected again has healed, or is gone.
+            rejected.remove_stale(session, portal_id, resource, before=result.watch.started_at)
+    ends = {
+        report.resource: {
+            "next_run_at": due_at[report.resource],
+            "last_run_at": now,
+            "last_status": str(report.status),
+            **standing.moved.get(report.resource, {}),
+        }
+        for report in reports
+    }
+    cursors.update_cursors(session, portal_id, ends)
+    if "calendar" in whole and not standing.calendar_written:
+        save_answers(session, portal_id, standing.read)
+    if result.hint is not None:
+        hints.clear_hint(session, portal_id, result.hint)
+    if reports and result.breaker != portals.breaker_of(standing.portal):
+        portals.save_breaker(session, portal_id, result.breaker)
+    return run_ids
 
 
 def _next_run(next_runs: Mapping[str, datetime | None], breaker: Breaker, now: datetime) -> datetime | None:

@@ -99,11 +99,7 @@ def event_pulls(turn: Turn, reports: Mapping[str, Report], others: Sequence[Pull
     """The pulls of events in a turn whose other pulls are `others`; none where the tasks are not due."""
     if not turn.is_primary or "tasks" not in reports:
         return []
-    with turn.read() as session:
-        portal = portals.get_portal(session, turn.portal_id)
-        account = portals.get_account(session, turn.account_id)
-    if portal is None or account is None:
-        return []
+    portal, account = turn.standing.portal, turn.standing.account(turn.account_id)
     known = next((mode for mode in EventsMode if mode == portal.events_mode), None)
     if not _may_have(account):
         if known is not EventsMode.POLLING:

@@ -120,10 +120,13 @@ class ListingPull:
         if not self._begun:
             self._begun = True
             self._records.retry_kept()
+        if self.whole and not self._sweep and not any(one.records or one.unreadable for one in stretches):
+            self._turn.move_later(self._resource.name, **self._moved(earned))
+            return
         with self._turn.write() as session:
             for stretch in stretches:
                 self._write(session, stretch)
-            self._save_cursor(session, earned)
+            update_cursor(session, self._turn.portal_id, self._resource.name, **self._moved(earned))
         if self._resource is TASKS:
             self._turn.told_tasks.difference_update(record.id for stretch in stretches for record in stretch.records)
 
@@ -136,8 +139,8 @@ class ListingPull:
             key = f"unreadable after {stretch.after} #{number}"
             self._records.reject(session, key, bytes(raw), "it has no readable ID")
 
-    def _save_cursor(self, session: Session, earned: datetime) -> None:
-        """The cursor moves with the last page's rows of the last pass; until then the bookmark does."""
+    def _moved(self, earned: datetime) -> dict[str, Any]:
+        """What changes of the cursor: it moves with the last page of the last pass, until then the bookmark does."""
         changes: dict[str, Any] = {"bookmark": None}
         if self.whole:
             changes["cursor_at"] = earned
@@ -152,7 +155,7 @@ class ListingPull:
                 cursor=earned,
                 ranges=self._passes.ranges,
             ).dump()
-        update_cursor(session, self._turn.portal_id, self._resource.name, **changes)
+        return changes
 
 
 class SweepPull:

@@ -13,11 +13,10 @@ from worker.log import about
 from worker.resources import RESOURCES
 from worker.resources.capabilities import Ways
 from worker.resources.registry import LISTED
-from worker.storage import cursors, portals
-from worker.storage.cursors import Cursor
-from worker.storage.models import Account, Portal
+from worker.storage import portals
+from worker.storage.models import Account, Portal, PortalCapability
 from worker.storage.session import Database
-from worker.storage.tokens import token_dates
+from worker.storage.standing import Standing, load_standing
 from worker.sync.account import WAITING, account_status
 from worker.sync.closing import Outcome, Result, close, judge
 from worker.sync.engine import drive
@@ -64,15 +63,17 @@ class Wish:
 class _Agenda:
     """What this turn is to read."""
 
-    portal: Portal
-    states: Mapping[str, Cursor]
+    standing: Standing
     plans: Mapping[str, Plan]
     reports: Mapping[str, Report]
     fence: Fence
     halted: Halted
-    force: bool
+    options: SyncOptions
     probe: bool
-    token_versions: Mapping[int, int]
+
+    @property
+    def portal(self) -> Portal:
+        return self.standing.portal
 
 
 class PortalSync:
@@ -85,7 +86,7 @@ class PortalSync:
         clock: Clock,
         leases: LeaseKeeper,
         client_for: Callable[[Portal, Account], Client],
-        ways: Callable[[Portal, Account, Halted], Ways],
+        ways: Callable[[Portal, Account, Mapping[str, PortalCapability], Halted], Ways],
         intervals: Intervals,
         options: SyncOptions,
         stopping: Callable[[], bool],
@@ -121,41 +122,40 @@ class PortalSync:
             if fence is None:
                 return None
             with self._database.read() as session:
-                portal = portals.get_portal(session, portal_id)
-                accounts = portals.list_accounts(session, portal_id)
-                versions = {pair.account_id: pair.version for pair in token_dates(session, portal_id=portal_id)}
-                states = {name: cursors.load_cursor(session, portal_id, name) for name in RESOURCES}
-            breaker = portals.breaker_of(portal) if portal else Breaker()
-            watch = Stopwatch(self._clock)
-            due = self._due(portal, states, wish, breaker)
+                standing = load_standing(session, portal_id)
+            if standing is None:  # removed just now, and its lease with it
+                return Outcome()
+            portal, watch = standing.portal, Stopwatch(self._clock)
+            breaker = portals.breaker_of(portal)
+            due = self._due(standing, wish, breaker)
             reports: list[Report] = []
-            if portal and due:
+            if due:
                 now = watch.started_at
-                plans = {name: plan(states[name], now, self._intervals, wish.mode) for name in due if name in LISTED}
+                plans = {
+                    name: plan(standing.cursor(name), now, self._intervals, wish.mode) for name in due if name in LISTED
+                }
                 modes = {name: plans[name].mode if name in plans else Mode.FULL for name in due}
                 agenda = _Agenda(
-                    portal=portal,
-                    states=states,
+                    standing=standing,
                     plans=plans,
                     reports={name: Report(portal.member_id, name, mode) for name, mode in modes.items()},
                     fence=fence,
                     halted=halted,
-                    force=wish.force,
+                    options=replace(self._options, force=wish.force, anew=wish.force or wish.mode is not None),
                     probe=breaker.failures > 0 and not wish.at_once,
-                    token_versions=versions,
                 )
                 with about(portal=portal.member_id, domain=portal.domain):
-                    reports, troubles = self._read(agenda, accounts)
+                    reports, troubles = self._read(agenda, standing.accounts)
                 breaker = judge(breaker, troubles, self._clock.now(), self._intervals.sync, self._jitter)
-            hint = portal.hinted_at if portal is not None and set(due) >= NEWS else None
-            result = Result(states, reports, breaker, watch, attempt, hint)
+            hint = portal.hinted_at if set(due) >= NEWS else None
+            result = Result(standing, reports, breaker, watch, attempt, hint)
             outcome = close(self._database, fence, result, self._clock.now(), self._intervals.sync)
-            self._teller.tell(portal.domain if portal else "", outcome.reports, outcome.run_ids)
+            self._teller.tell(portal.domain, outcome.reports, outcome.run_ids)
             return outcome
 
-    def _due(self, portal: Portal | None, states: Mapping[str, Cursor], wish: Wish, breaker: Breaker) -> list[str]:
-        now = self._clock.now()
-        if portal is None or portal.status != "active":
+    def _due(self, standing: Standing, wish: Wish, breaker: Breaker) -> list[str]:
+        portal, now = standing.portal, self._clock.now()
+        if portal.status != "active":
             return []
         if breaker.state(now) is BreakerState.OPEN and not wish.at_once:
             return []
@@ -164,7 +164,7 @@ class PortalSync:
             name
             for name in RESOURCES
             if (wish.resources is None or name in wish.resources)
-            and (wish.at_once or name in hinted or is_due(states[name], now))
+            and (wish.at_once or name in hinted or is_due(standing.cursor(name), now))
         ]
 
     def _read(self, agenda: _Agenda, accounts: Sequence[Account]) -> tuple[list[Report], list[B24SyncError | None]]:
@@ -214,19 +214,26 @@ class PortalSync:
             database=self._database,
             clock=self._clock,
             fence=agenda.fence,
-            options=replace(self._options, force=agenda.force),
+            options=agenda.options,
+            standing=agenda.standing,
             scope=frozenset(filter(None, account.scope.split(","))),
-            ways=self._ways(agenda.portal, account, agenda.halted) if account.is_primary else Ways(),
+            ways=self._ways_of(account, agenda),
             queue_looked_at=self._queue_looked_at,
         )
-        pulls = pulls_of(turn, agenda.plans, agenda.states, reports)
+        pulls = pulls_of(turn, agenda.plans, reports)
         pace = self._paces.setdefault(agenda.portal.id, Pace())
         trouble = drive(client, pulls, self._clock, agenda.halted, more=self._more_clients(account, agenda), pace=pace)
         if isinstance(trouble, PortalError) and (status := account_status(trouble)):
             with turn.write() as session:  # whatever noticed it, the row says it; who reads it knows the portal
-                version = agenda.token_versions.get(account.id, 0)
+                version = agenda.standing.token_versions.get(account.id, 0)
                 portals.set_account_status(session, account.id, status, trouble.reason, token_version=version)
+            account.status = status  # for the turn's other accounts
         return trouble
+
+    def _ways_of(self, account: Account, agenda: _Agenda) -> Ways:
+        if not account.is_primary:
+            return Ways()
+        return self._ways(agenda.portal, account, agenda.standing.capabilities, agenda.halted)
 
     def _more_clients(self, account: Account, agenda: _Agenda) -> list[Client]:
         """For the further chains of a full reading: each sends from a thread of its own."""

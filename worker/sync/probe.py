@@ -101,9 +101,13 @@ class Prober:
             save_capabilities(session, portal.id, found, self._clock.now())
         return found
 
-    def ways(self, portal: Portal, account: Account, halted: Halted = _never) -> Ways:
-        """How to read the portal, probed anew when it is time; what fails then is told to the log alone."""
-        known = self._known(portal)
+    def ways(
+        self, portal: Portal, account: Account, known: Mapping[str, PortalCapability], halted: Halted = _never
+    ) -> Ways:
+        """How to read the portal, probed anew when it is time; what fails then is told to the log alone.
+
+        `known` is what is stored of it.
+        """
         if self._due(known) and self.try_probe(portal, account, halted):
             known = self._known(portal)
         return ways(known)

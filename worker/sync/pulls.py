@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from worker.resources.registry import LISTED
-from worker.storage.cursors import Cursor
 from worker.sync.account import AccountPull
 from worker.sync.calendar import CalendarPull
 from worker.sync.engine import Pull
@@ -15,9 +14,7 @@ from worker.sync.report import Mode, Report
 from worker.sync.turn import Turn
 
 
-def pulls_of(
-    turn: Turn, plans: Mapping[str, Plan], states: Mapping[str, Cursor], reports: Mapping[str, Report]
-) -> list[Pull]:
+def pulls_of(turn: Turn, plans: Mapping[str, Plan], reports: Mapping[str, Report]) -> list[Pull]:
     """What this account reads: the primary one everything, another one only what is its own. Empty: nothing is due.
 
     Tasks come last, for a long listing fills whatever room the others leave in a batch.
@@ -26,10 +23,10 @@ def pulls_of(
     sweeps: list[SweepPull] = []
     if turn.is_primary:
         for name, what in plans.items():
-            listing = ListingPull(turn, LISTED[name], what, reports[name], states[name])
+            listing = ListingPull(turn, LISTED[name], what, reports[name], turn.standing.cursor(name))
             listings.append(listing)
             if what.mode is Mode.RECONCILE:
-                sweeps.append(SweepPull(turn, LISTED[name], reports[name], states[name], listing))
+                sweeps.append(SweepPull(turn, LISTED[name], reports[name], turn.standing.cursor(name), listing))
     others: list[Pull] = []
     if "planner" in reports:
         others.append(PlannerPull(turn, reports["planner"]))
@@ -39,6 +36,6 @@ def pulls_of(
         def ready() -> bool:
             return not needs_lists or all(listing.whole for listing in listings)
 
-        others.append(CalendarPull(turn, reports["calendar"], states["calendar"], ready))
+        others.append(CalendarPull(turn, reports["calendar"], turn.standing.cursor("calendar"), ready))
     pulls: list[Pull] = [*others, *listings, *sweeps]
     return [AccountPull(turn), *event_pulls(turn, reports, pulls), *pulls] if pulls else []

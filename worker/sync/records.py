@@ -34,7 +34,6 @@ class Records:
         self.table: Table = Base.metadata.tables[resource.name]
         self.key_column: Column[int] = self.table.c[resource.key]
         self._watch = Watch(turn, resource.name)
-        self._any_kept: bool | None = None  # rejected records of this resource; None: not looked yet
 
     def write(self, session: Session, records: Sequence[tuple[int, msgspec.Raw]]) -> None:
         """Upsert what changed among `records` and count it; what cannot become a row is kept with its reason."""
@@ -53,7 +52,7 @@ class Records:
     def reject(self, session: Session, key: str, payload: bytes, reason: str) -> None:
         """Keep a record aside with the reason; the run goes on."""
         self._report.rejected += 1
-        self._any_kept = True
+        self._turn.standing.rejected.add(self._resource.name)
         put_rejected(
             session,
             self._turn.portal_id,
@@ -70,11 +69,9 @@ class Records:
         Before anything of this run is written: a payload of yesterday must not cover today's.
         """
         after = ""
-        while True:
+        while self._resource.name in self._turn.standing.rejected:
             with self._turn.read() as session:
                 kept = some_rejected(session, self._turn.portal_id, self._resource.name, after=after, limit=RETRIED)
-            if after == "":
-                self._any_kept = bool(kept)
             rows = self._readable(record.payload for record in kept)
             if rows:
                 with self._turn.write() as session:
@@ -97,9 +94,7 @@ class Records:
 
     def _heal(self, session: Session, keys: Sequence[str]) -> None:
         """Forget the kept payloads of records that became rows: tried again, an old one would cover the newer row."""
-        if self._any_kept is None:
-            self._any_kept = bool(some_rejected(session, self._turn.portal_id, self._resource.name, limit=1))
-        if keys and self._any_kept:
+        if keys and self._resource.name in self._turn.standing.rejected:
             remove_rejected(session, self._turn.portal_id, self._resource.name, keys)
 
     def _upsert(self, session: Session, rows: Iterable[dict[str, Any]]) -> None:

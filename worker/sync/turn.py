@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,7 @@ from worker.resources.capabilities import Ways
 from worker.resources.viewer import Viewer
 from worker.storage.leases import check_fence
 from worker.storage.session import Database
+from worker.storage.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class SyncOptions:
         max_delete_share: More than this share missing at once trips the guard; 0..1.
         chains: So many ranges of one listing are read at the same time.
         force: An operator looked at the guard and said go on.
+        anew: An operator wants it read, whatever is known already.
     """
 
     calendars: tuple[str, ...]
@@ -43,6 +46,7 @@ class SyncOptions:
     max_delete_share: float
     chains: int = 1
     force: bool = False
+    anew: bool = False
 
 
 @dataclass(slots=True)
@@ -50,7 +54,8 @@ class Turn:
     """The account's client and database, and what is known of the account since its first batch.
 
     `viewer`, `is_admin` and `scope` are set by the account's own pull, whose answers are applied before all others.
-    `ways` says how this portal is read.
+    `ways` says how this portal is read, `standing` what was stored of it when the turn began: nothing of that is read
+    again.
     `told_deleted` are the tasks that the portal's events call deleted: no guard wonders where they are. `told_tasks`
     are those that events name and nobody has read since: what a listing brings after them is not asked for by its ID.
     `queue_looked_at` is the process's memory, shared by its turns: when a portal's queue was last searched for events
@@ -67,6 +72,7 @@ class Turn:
     clock: Clock
     fence: Fence
     options: SyncOptions
+    standing: Standing
     ways: Ways = field(default_factory=Ways)
     scope: frozenset[str] = frozenset()
     is_admin: bool = False
@@ -95,3 +101,7 @@ class Turn:
 
     def read(self) -> AbstractContextManager[Session]:
         return self.database.read()
+
+    def move_later(self, resource: str, **changes: Any) -> None:  # noqa: ANN401 - as the columns
+        """Change a cursor with the turn's end: no row depends on it, and a quiet turn writes once."""
+        self.standing.moved.setdefault(resource, {}).update(changes)

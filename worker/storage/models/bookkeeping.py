@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Boolean, Double, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from worker.storage.columns import BigKey, KeyText, LongText, UtcDateTime, Word
+from worker.storage.columns import BigKey, KeyText, LongText, Sha256, UtcDateTime, Word
 from worker.storage.models.base import Base, of_portal, options
 
 
@@ -107,6 +107,30 @@ class RejectedRecord(Base):
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="First rejection (our clock)")
     last_tried_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="Last rejection (our clock)")
     attempts: Mapped[int] = mapped_column(Integer, comment="How often it was rejected")
+
+
+class RememberedAnswer(Base):
+    """The last answer for one calendar that said nothing new, as a digest."""
+
+    __tablename__ = "remembered_answers"
+    __table_args__ = options(
+        "What calendars last answered; emptied for a portal whenever anything of its calendars is written"
+    )
+
+    portal_id: Mapped[int] = of_portal()
+    account_id: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="Who was answered: accounts.id"
+    )
+    calendar_type: Mapped[str] = mapped_column(Word, primary_key=True, comment="user, group or company_calendar")
+    owner_id: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, autoincrement=False, comment="The user or the group; 0: the company"
+    )
+    digest: Mapped[str] = mapped_column(
+        Sha256, comment="Of the answer and of all that its meaning depends on; an equal one need not be read"
+    )
+    records: Mapped[int] = mapped_column(BigInteger, comment="Records in it")
+    unchanged: Mapped[int] = mapped_column(BigInteger, comment="Those of them that are rows of the mirror")
+    live: Mapped[int] = mapped_column(BigInteger, comment="Events of the mirror that it was held against")
 
 
 class PortalCapability(Base):
