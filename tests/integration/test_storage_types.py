@@ -8,7 +8,8 @@ from sqlalchemy.exc import StatementError
 
 from tests.integration.conftest import connect
 from worker.clock import Clock
-from worker.storage.models import CalendarOccurrence, Portal, Task
+from worker.storage.bulk import write_rows
+from worker.storage.models import Base, CalendarOccurrence, Portal, Task
 from worker.storage.session import Database
 
 BIG = 2**53 + 1  # beyond what a double holds exactly, too
@@ -72,6 +73,31 @@ def test_an_instant_comes_back_in_utc(database: Database, portal_id: int, clock:
     assert row.deadline == moment
     assert row.deadline is not None
     assert row.deadline.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "sent", ["2026-11-23T10:34:56Z", "2026-11-23T10:34:56.123456Z", "1970-01-01T00:00:00Z", "0999-12-31T23:59:59Z"]
+)
+def test_an_instant_may_go_in_as_a_text(database: Database, portal_id: int, clock: Clock, sent: str):
+    """By a statement of its own and by the bulk writer, a few rows and many: all write what a datetime would."""
+    moment = datetime.fromisoformat(sent)
+    table = Base.metadata.tables["tasks"]
+    with database.write() as session:
+        session.execute(insert(Task), [task(portal_id, clock.now(), task_id=1, deadline=sent)])
+        for first, count in ((2, 3), (5, 300)):
+            rows = [task(portal_id, clock.now(), task_id=first + n, deadline=sent) for n in range(count)]
+            write_rows(session, table, rows, shared={})
+        session.execute(insert(Task), [task(portal_id, clock.now(), task_id=999, deadline=moment)])
+
+    with database.read() as session:
+        assert set(session.scalars(select(Task.deadline))) == {moment}
+        assert len(session.scalars(select(Task.task_id).where(Task.deadline == moment)).all()) == 305
+
+
+def test_a_naive_text_is_refused(database: Database, portal_id: int, clock: Clock):
+    """As a naive time is."""
+    with pytest.raises(StatementError, match="a time without a zone"), database.write() as session:
+        session.execute(insert(Task), [task(portal_id, clock.now(), deadline="2026-11-23T12:00:00")])
 
 
 def test_a_naive_time_is_refused(database: Database, portal_id: int, clock: Clock):

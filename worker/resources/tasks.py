@@ -62,7 +62,7 @@ def to_row(raw: Raw | bytes, viewer: Viewer) -> dict[str, Any]:
     """The row of a task as `viewer` was shown it. Raises Rejected."""
     raw = raw if isinstance(raw, Raw) else Raw(raw)
     task = _reader.read(raw)
-    instant = viewer.tasks_clock.instant
+    instant = viewer.tasks_clock.text
     row: dict[str, Any] = {
         "task_id": task.id,
         "title": title_or_none(task.title),

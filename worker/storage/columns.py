@@ -40,13 +40,23 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def _sqlite_text(value: datetime | None) -> str | None:
+def _utc_text(value: str) -> str:
+    if not value.endswith("Z"):
+        raise ValueError(f"a time without a zone cannot be stored: {value}")
+    return value
+
+
+def _sqlite_text(value: datetime | str | None) -> str | None:
     """`2026-11-23 12:00:00.000000`: what SQLAlchemy writes for a naive one, and reads back."""
-    return None if value is None else _utc(value).isoformat(" ", "microseconds")[:26]
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return f"{_utc_text(value)[:10]} {value[11:19]}.{value[20:-1] or '000000'}"
+    return _utc(value).isoformat(" ", "microseconds")[:26]
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware instant, UTC in and out.
+    """An aware instant, UTC in and out. What came as a text may go in as one: `2026-11-23T12:00:00Z`, to the digit.
 
     A naive value is refused on the way in: the mistake would only show as hours lost, and much later.
     """
@@ -63,9 +73,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         """As SQLAlchemy's own for SQLite, which spends five times as long on the same text."""
         return _sqlite_text if dialect.name == "sqlite" else super().bind_processor(dialect)
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | str | None, dialect: Dialect) -> Any:  # noqa: ANN401 - as the driver takes it
         if value is None:
             return None
+        if isinstance(value, str):
+            return _utc_text(value) if dialect.name == "postgresql" else _utc_text(value)[:-1]
         utc = _utc(value)
         return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
 

@@ -115,7 +115,48 @@ def test_the_offsets_kept_per_day_change_no_reading(name: str, shown: datetime):
     for moment in (shown, shown.replace(hour=3, minute=59), shown):
         printed = moment.isoformat(timespec="seconds") + now.isoformat()[-6:]
         # A text does not say which of two equal hours it means; the first is taken.
-        assert reader.instant(printed, "deadline") == clock.utc(moment.replace(microsecond=0, fold=0))
+        instant = clock.utc(moment.replace(microsecond=0, fold=0))
+        assert reader.instant(printed, "deadline") == instant
+        assert reader.text(printed, "deadline") == instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.lists(st.datetimes(wall(1995, 1, 1), wall(2037, 12, 31)), min_size=2, max_size=8),
+    st.sampled_from(["", "Z", "+01:00", "+02:00", "+05:30", "-03:00", ".5+01:00", "+0100"]),
+)
+def test_what_is_kept_of_earlier_dates_changes_no_text(name: str, shown: list[datetime], suffix: str):
+    """Each hour is combined with each rest of an hour: a text is that of its own instant, whatever came before."""
+    zone = ZoneInfo(name)
+    now = datetime(2026, 1, 15, 12, tzinfo=UTC).astimezone(zone)
+    reader = TaskClock(zone, now)
+    hours = [moment.strftime("%Y-%m-%dT%H") for moment in shown]
+    rests = [moment.strftime(":%M:%S") + ending for moment in shown for ending in (now.isoformat()[-6:], suffix)]
+    for _ in range(2):
+        for sent in (hour + rest for hour in hours for rest in rests):
+            read = reader.instant(sent, "deadline")
+            assert read is not None
+            assert reader.text(sent, "deadline") == read.isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize("sent", ["2026-07-20T18:60:00+01:00", "2026-07-20T18:0000+01:00", "2026-07-32T18:00:00+01:00"])
+def test_a_text_that_is_no_date_is_none_beside_good_ones(sent: str):
+    clock = TaskClock(BERLIN, WINTER)
+    for good in ("2026-07-20T18:00:00+01:00", "2026-07-20T18:59:59+01:00"):
+        clock.text(good, "deadline")
+
+    with pytest.raises(Rejected, match="is no date"):
+        clock.text(sent, "deadline")
+
+
+def test_the_kept_hours_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(times, "_CACHED_HOURS", 10)
+    clock = TaskClock(BERLIN, WINTER)
+    for hour in range(100):
+        clock.text(f"{wall(2026, 1, 1) + timedelta(hours=hour):%Y-%m-%dT%H:%M:%S}+01:00", "deadline")
+
+    assert len(clock._hours) <= 10
+    assert len(clock._rests) == 1
 
 
 def test_the_kept_offsets_are_bounded(monkeypatch: pytest.MonkeyPatch):
