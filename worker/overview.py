@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from worker.breaker import Breaker
 from worker.resources import RESOURCES
-from worker.storage import migrate, portals
+from worker.storage import portals
 from worker.storage.cursors import Cursor, load_cursors
 from worker.storage.drift import list_drift
 from worker.storage.models import Account, Base, CalendarEvent, PlannerTask, Portal, SyncRun, Task, User
 from worker.storage.rejected import count_rejected
 from worker.storage.runs import last_error
+from worker.storage.schema import current
 from worker.storage.session import Database
 from worker.storage.tokens import TokenDates, token_dates
 from worker.storage.upsert import count_all_live, count_live
@@ -134,11 +135,11 @@ class Overview:
 
 def look(database: Database, now: datetime) -> Overview:
     """The state now, in one reading transaction."""
-    schema = migrate.current(database)
+    revision = current(database)
     with database.read() as session:
         dates = {pair.account_id: pair for pair in token_dates(session)}
         states = [_portal(session, portal, dates, now) for portal in portals.list_portals(session)]
-    return Overview(states, schema)
+    return Overview(states, revision)
 
 
 def _portal(session: Session, portal: Portal, dates: Mapping[int, TokenDates], now: datetime) -> PortalState:

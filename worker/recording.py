@@ -25,7 +25,7 @@ from worker.errors import UsageError
 from worker.resources.capabilities import Ways, ways
 from worker.resources.events import EventsMode
 from worker.resources.probe.finding import Finding
-from worker.storage import migrate, portals
+from worker.storage import portals, schema
 from worker.storage.capabilities import load_capabilities
 from worker.storage.connections import register_account
 from worker.storage.models import Account, Portal, PortalCapability
@@ -144,7 +144,7 @@ def _throwaway() -> Iterator[Database]:
 def _named(url: str) -> Iterator[Database]:
     database = Database(url)
     try:
-        migrate.ensure(database)
+        schema.ensure(database)
         yield database
     finally:
         database.dispose()

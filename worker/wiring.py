@@ -22,7 +22,7 @@ from worker.clock import StopFlag, SystemClock
 from worker.config import Settings, tick_period
 from worker.connect import Connector, Registrar
 from worker.errors import NeedsReauth, UsageError
-from worker.storage import drift, logins, migrate, portals, rejected, runs
+from worker.storage import drift, logins, portals, rejected, runs, schema
 from worker.storage.budget import SqlBudgetStore, prune_closed_methods
 from worker.storage.cipher import Cipher, KeyFile
 from worker.storage.models import Account, Portal
@@ -63,7 +63,7 @@ class Wiring:
     @cached_property
     def ready_database(self) -> Database:
         """The database with the schema this program needs. Raises SchemaError."""
-        migrate.ensure(self.database)
+        schema.ensure(self.database)
         return self.database
 
     @cached_property

@@ -52,7 +52,7 @@ def test_the_folder_of_migrations_does_not_shadow_alembic():
 
 
 @pytest.mark.parametrize("module", ["worker.web.app", "worker.wiring", "worker.cli", "worker.cli.sync"])
-def test_celery_comes_up_only_where_it_is_needed(module: str):
-    program = f"import sys, {module}; sys.exit('celery' in sys.modules)"
+def test_celery_and_alembic_come_up_only_where_they_are_needed(module: str):
+    program = f"import sys, {module}; sys.exit('celery' in sys.modules or 'alembic' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=30, check=False).returncode == 0

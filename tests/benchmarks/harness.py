@@ -102,6 +102,7 @@ def run(command: Sequence[object], folder: Path, environ: Mapping[str, str] | No
     """Run a program to its end, or to `limit` seconds."""
     trust = str(certificate() / "cert.pem")
     env = {**os.environ, "REQUESTS_CA_BUNDLE": trust, "SSL_CERT_FILE": trust, **(environ or {})}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is not compiled at each start, nor are the peers
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         began = time.monotonic()
         process = subprocess.Popen([str(part) for part in command], cwd=folder, env=env, stdout=out, stderr=err)
@@ -126,7 +127,13 @@ def run(command: Sequence[object], folder: Path, environ: Mapping[str, str] | No
 
 @dataclass(frozen=True)
 class Mirrored:
-    """One program's mirror of one portal."""
+    """One program's mirror of one portal.
+
+    Args:
+        spent: What it cost.
+        asked: What the portal was asked for it.
+        rows: Written.
+    """
 
     spent: Spent
     asked: dict[str, int]
@@ -139,13 +146,26 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def ours(*, chains: int = 1, burst: float = 0, limit: float = 600, **spec: Any) -> Mirrored:  # noqa: ANN401
-    """The first mirror of a portal's tasks by `b24sync sync`; connecting it is not part of the measure.
+def ours(**how: Any) -> Mirrored:  # noqa: ANN401 - as `ours_in_turn`
+    """The first mirror of a portal's tasks by `b24sync sync`; connecting it is not part of the measure."""
+    return ours_in_turn([()], **how)[0]
+
+
+def ours_in_turn(
+    runs: Sequence[Sequence[str]],
+    *,
+    chains: int = 1,
+    burst: float = 0,
+    limit: float = 600,
+    **spec: Any,  # noqa: ANN401 - fields of portal.Spec
+) -> list[Mirrored]:
+    """`b24sync sync` with the options of each run, one after another in the same mirror.
 
     With `burst` our own budget knows how much the portal's bucket holds.
     """
     environ = {"B24SYNC_CHAINS": str(chains), "B24SYNC_DATA_DIR": "."}
     command = [sys.executable, HERE / "ours.py"]
+    mirrored: list[Mirrored] = []
     with portal(**spec) as one, _folder() as folder:
         connected = run([*command, "connect", "--webhook", one.webhook], folder, environ)
         if connected.failed:
@@ -154,11 +174,13 @@ def ours(*, chains: int = 1, burst: float = 0, limit: float = 600, **spec: Any) 
             with sqlite3.connect(folder / "b24sync.db") as database:
                 database.execute("INSERT OR IGNORE INTO request_budgets VALUES (1, 0, 0, 2, 50, 1, 0)")
                 database.execute("UPDATE request_budgets SET burst = ?", [burst])
-        before = one.asked_so_far()
-        spent = run([*command, "sync", "--resource", "tasks", "--json"], folder, environ, limit)
-        runs = json.loads(spent.out)["runs"] if spent.out else [{"inserted": 0}]
-    asked = {name: count - before[name] for name, count in one.asked.items()}
-    return Mirrored(spent, asked, runs[0]["inserted"])
+        for options in runs:
+            before = one.asked_so_far()
+            spent = run([*command, "sync", "--resource", "tasks", "--json", *options], folder, environ, limit)
+            asked = {name: count - before[name] for name, count in one.asked_so_far().items()}
+            report = json.loads(spent.out)["runs"][0] if spent.out else {"inserted": 0, "updated": 0}
+            mirrored.append(Mirrored(spent, asked, report["inserted"] + report["updated"]))
+    return mirrored
 
 
 def peer(name: str, *, limit: float = 600, **spec: Any) -> Mirrored:  # noqa: ANN401

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 PAGE = 50
 SECRET = "bench"
@@ -110,43 +111,53 @@ class Portal:
 
     def _tasks(self, params: dict[str, str], lasts: dict[str, int], key: str) -> tuple[bytes, int | None]:
         self.asked.pages += 1
-        low, high = self._range(params, lasts)
+        ids = self._since(params)
+        low, high = self._range(ids, params, lasts)
         start = int(params.get("start") or 0)
         counted = start >= 0
         self.asked.counts += counted
         first = low + max(0, start)
         if any(name.startswith("order") and value.lower() == "desc" for name, value in params.items()):
-            page = self.ids[max(low, high - PAGE) : high][::-1]
+            page = ids[max(low, high - PAGE) : high][::-1]
         else:
-            page = self.ids[first : min(high, first + PAGE)]
+            page = ids[first : min(high, first + PAGE)]
         if len(page) == PAGE:
             lasts[key] = page[-1]
         only_id = [value for name, value in params.items() if name.startswith("select")] == ["ID"]
         rows = b",".join(b'{"id":"%d"}' % i for i in page) if only_id else b",".join(map(_row, page))
         return b'{"tasks":[' + rows + b"]}", high - low if counted else None
 
-    def _range(self, params: dict[str, str], lasts: dict[str, int]) -> tuple[int, int]:
-        """Which part of the table the filter leaves. What changed since any date is nothing: this portal rests."""
-        low, high = 0, len(self.ids)
+    def _since(self, params: dict[str, str]) -> list[int]:
+        """The IDs that a filter of dates leaves."""
+        left = self.ids
+        for name, value in params.items():
+            if dates := _DATES.get(name.lower()):
+                since = datetime.fromisoformat(value)
+                days = {day for day in range(1, 29) if dates(day) >= since}
+                left = [i for i in left if _day(i) in days] if days else []
+        return left
+
+    def _range(self, ids: list[int], params: dict[str, str], lasts: dict[str, int]) -> tuple[int, int]:
+        """Which part of them the filter of IDs leaves."""
+        low, high = 0, len(ids)
         for name, value in params.items():
             if not name.lower().startswith("filter["):
                 continue
             condition = name[7:-1]
-            if condition.endswith("DATE"):
-                high = low
+            if name.lower() in _DATES:
                 continue
             # A reference to a missing row: the condition is gone.
             bound = lasts.get(value[8:].partition("]")[0]) if value.startswith("$result[") else int(value)
             if bound is None:
                 continue
             if condition == ">ID":
-                low = max(low, bisect_right(self.ids, bound))
+                low = max(low, bisect_right(ids, bound))
             elif condition == ">=ID":
-                low = max(low, bisect_left(self.ids, bound))
+                low = max(low, bisect_left(ids, bound))
             elif condition == "<=ID":
-                high = min(high, bisect_right(self.ids, bound))
+                high = min(high, bisect_right(ids, bound))
             elif condition == "<ID":
-                high = min(high, bisect_left(self.ids, bound))
+                high = min(high, bisect_left(ids, bound))
         return low, max(low, high)
 
     async def batch(self, commands: dict[str, str]) -> bytes:
@@ -178,8 +189,21 @@ class Portal:
             await asyncio.sleep(seconds)
 
 
+def _day(task_id: int) -> int:
+    return task_id % 28 + 1
+
+
+# What the digits of a row's dates mean: all of a day of the month.
+_BERLIN = ZoneInfo("Europe/Berlin")
+_DATES: dict[str, Callable[[int], datetime]] = {
+    "filter[>=created_date]": lambda day: datetime(2026, day % 12 + 1, day, 1, 21, 41, tzinfo=_BERLIN),
+    "filter[>=changed_date]": lambda day: datetime(2026, 8, day, 13, 16, 1, tzinfo=_BERLIN),
+    "filter[>=activity_date]": lambda day: datetime(2026, 8, day, 19, 19, 40, tzinfo=_BERLIN),
+}
+
+
 def _row(task_id: int) -> bytes:
-    day = task_id % 28 + 1
+    day = _day(task_id)
     creator, responsible = task_id % 63 + 1, task_id * 7 % 63 + 1
     status = task_id % 4 + 2
     text = _TEXTS[task_id % 6]

@@ -1,10 +1,12 @@
 """Transactions: whole or not at all, one at a time in a thread, none lost between processes."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,8 @@ def test_settings_of_the_connection(database: Database):
             "PRAGMA synchronous": 1,
             "PRAGMA busy_timeout": 30000,
             "PRAGMA foreign_keys": 1,
+            "PRAGMA page_size": 8192,
+            "PRAGMA cache_size": -8000,
         },
         "postgresql": {"SHOW TIME ZONE": "UTC", "SHOW transaction_isolation": "read committed"},
         "mysql": {
@@ -155,6 +159,20 @@ def test_the_sqlite_file_is_its_owners_alone(sqlite_database: Database):
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("b24sync.db*")}
     assert set(modes.values()) == {0o600}
     assert "b24sync.db-wal" in modes
+
+
+def test_a_sqlite_file_of_an_older_program_keeps_its_pages(tmp_path: Path):
+    """Its page size is a property of the file: it is used as it is."""
+    path = tmp_path / "b24sync.db"
+    with closing(sqlite3.connect(path)) as older:
+        older.execute("PRAGMA page_size = 4096")
+        older.execute("PRAGMA journal_mode = WAL")
+        older.execute("CREATE TABLE kept (number INTEGER)")
+        older.commit()
+
+    with Database(f"sqlite:///{path}").write() as session:
+        session.execute(text("INSERT INTO kept VALUES (1)"))
+        assert session.scalar(text("PRAGMA page_size")) == 4096
 
 
 def test_a_file_that_cannot_be_made_is_told(tmp_path: Path):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from worker.errors import SchemaError
-from worker.storage import migrate
+from worker.storage import migrate, schema
 from worker.storage.models import Base
 from worker.storage.session import Database
 
@@ -57,7 +58,18 @@ def test_down_and_up_again(new_database: Open):
 
 def test_there_is_one_head():
     """Two branches of migrations would leave it to chance which one runs."""
-    assert migrate.head()
+    script = ScriptDirectory(str(schema.scripts()))
+
+    assert script.get_heads() == [migrate.head()]
+
+
+def test_a_files_name_tells_its_revision():
+    """Whoever only wants to know whether something is due need not load the migrations."""
+    script = ScriptDirectory(str(schema.scripts()))
+    revisions = {one.revision: Path(one.path).name for one in script.walk_revisions()}
+
+    assert all(name.startswith(f"{revision}_") for revision, name in revisions.items())
+    assert schema._revisions() == revisions.keys()
 
 
 def test_check_tells_a_difference(new_database: Open):

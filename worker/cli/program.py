@@ -1,5 +1,6 @@
 """The program: finds a command, and ends every trouble with one sentence and the right exit code."""
 
+import gc
 import importlib
 import logging
 import os
@@ -81,6 +82,9 @@ def _load(name: str) -> click.Command:
     module, _, attribute = COMMANDS[name].partition(":")
     command: click.Command = getattr(importlib.import_module(module), attribute)
     _finish(command)
+    # What is loaded by now stays until the end: a first reading, which makes millions of small objects, need not have
+    # all of it looked through again and again (6 % of its CPU).
+    gc.freeze()
     return command
 
 

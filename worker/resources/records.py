@@ -66,12 +66,15 @@ class Reader(Generic[S]):
         self._kind = kind
         self._decode = msgspec.json.Decoder(kind, strict=False).decode
         self._typed_custom = frozenset(typed_custom)
-        typed = b"|".join(re.escape(name.encode()) for name in sorted(self._typed_custom)) or b"-"
-        # A key, or what looks like one: of a field that has no place in the Struct, and holds something.
-        self._custom_value = re.compile(
-            rb'"(?=[uU][fF])(?!(?:%b)")[^"]*"(?!:(?:null|false|""|\[\]|\{\})[,}])' % typed
-        ).search
+        # One search for each of the ways to begin, because a pattern that begins with a text is found thrice as fast.
+        self._custom_lower, self._custom_upper = (self._custom_value(start) for start in ("uf", "UF"))
         self._ordinary = set(self._typed_custom)  # names met so far that are no custom fields: most of every record
+
+    def _custom_value(self, start: str) -> Callable[[Raw], object]:
+        """Finds a key, or what looks like one: of a field that has no place in the Struct, and holds something."""
+        rests = [name.removeprefix(start) for name in sorted(self._typed_custom) if name.startswith(start)]
+        typed = "".join(f'(?!{re.escape(rest)}")' for rest in rests)
+        return re.compile(rf'"{start}{typed}[^"]*"(?!:(?:null|false|""|\[\]|\{{\}})[,}}])'.encode()).search
 
     def read(self, raw: Raw) -> S:
         """The typed record. Raises Rejected with the field that cannot be read."""
@@ -92,7 +95,7 @@ class Reader(Generic[S]):
 
     def custom(self, raw: Raw) -> dict[str, Any]:
         """The custom fields (UF_..., uf...) that the Struct does not have; some that hold nothing may be missing."""
-        if not self._custom_value(raw):
+        if not self._custom_lower(raw) and not self._custom_upper(raw):
             return {}
         text = bytes(raw)
         try:

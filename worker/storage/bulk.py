@@ -63,22 +63,14 @@ def _positional(dialect: Dialect) -> Dialect:
 
 
 def _values(statement: _Statement, rows: Sequence[Row], shared: Row) -> Iterator[tuple[Any, ...]]:
-    own = [name for name in statement.columns if name not in shared]
-    taken = dict(zip(own, zip(*map(_getter(own), rows), strict=True), strict=True))
     columns: list[Iterable[Any]] = []
     for name, convert in zip(statement.columns, statement.converts, strict=True):
         if name in shared:
-            columns.append(repeat(convert(shared[name]) if convert else shared[name]))
+            columns.append(repeat(convert(shared[name]) if convert else shared[name], len(rows)))
         else:
-            columns.append(map(convert, taken[name]) if convert else taken[name])
-    return zip(*columns, strict=False)  # what is shared is repeated without an end
-
-
-def _getter(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
-    if len(names) == 1:
-        (name,) = names
-        return lambda row: (row[name],)
-    return itemgetter(*names)
+            column = map(itemgetter(name), rows)
+            columns.append(map(convert, column) if convert else column)
+    return zip(*columns, strict=True)
 
 
 def _copy(connection: Connection, table: Table, columns: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:

@@ -51,7 +51,8 @@ def _sqlite_text(value: datetime | str | None) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return f"{_utc_text(value)[:10]} {value[11:19]}.{value[20:-1] or '000000'}"
+        digits = value if value[-1] == "Z" else _utc_text(value)
+        return f"{digits[:10]} {digits[11:19]}.{digits[20:-1] or '000000'}"
     return _utc(value).isoformat(" ", "microseconds")[:26]
 
 

@@ -1,27 +1,27 @@
-"""The schema: which revision a database has, which one this program needs, and the way between.
+"""The way from one revision of the schema to another.
 
-Migrations live in `alembic/`; the wheel carries them as `worker/storage/_alembic`. One process migrates at a time: the
-others wait for a lock of the database and then find nothing left to do.
+One process migrates at a time: the others wait for a lock of the database and then find nothing left to do.
 """
 
 import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
-from worker.errors import SchemaError, UsageError
+from worker.errors import SchemaError
 from worker.storage.models import Base
 from worker.storage.resume import resumed
+from worker.storage.schema import current, ensure, head, refuse_newer, scripts
 from worker.storage.session import Database
+
+__all__ = ["check", "current", "downgrade", "ensure", "head", "upgrade"]
 
 LOCK_KEY = 8_624_001  # PostgreSQL names advisory locks by number
 LOCK_NAME = "b24sync_migrate"
@@ -34,30 +34,16 @@ _one_in_this_process = threading.Lock()
 
 def upgrade(db: Database, revision: str = "head") -> None:
     """Bring the database to `revision`, from empty or from an older one."""
-    _refuse_newer(db)
+    refuse_newer(db)
     with _migrating(db) as config:
         command.upgrade(config, revision)
 
 
 def downgrade(db: Database, revision: str) -> None:
     """Take the database back to `revision` (`base`: to nothing). For tests and for people who know why."""
-    _refuse_newer(db)
+    refuse_newer(db)
     with _migrating(db) as config:
         command.downgrade(config, revision)
-
-
-def current(db: Database) -> str | None:
-    """The revision of the database, None where there is no schema yet."""
-    with db.read() as session:
-        return MigrationContext.configure(session.connection()).get_current_revision()
-
-
-def head() -> str:
-    """The revision this program needs."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    if revision is None:
-        raise UsageError("the program carries no migrations: it is not installed whole")
-    return revision
 
 
 def check(db: Database) -> list[str]:
@@ -67,48 +53,11 @@ def check(db: Database) -> list[str]:
         return [str(difference) for difference in compare_metadata(context, Base.metadata)]
 
 
-def ensure(db: Database) -> None:
-    """See that the schema is the one this program needs.
-
-    SQLite is created or upgraded at once: nobody else could do it. Another database is its operator's to change.
-
-    Raises:
-        SchemaError: The database is behind (and not SQLite), or ahead of this program.
-    """
-    revision = current(db)
-    if revision == head():
-        return
-    _refuse_newer(db)
-    if db.dialect == "sqlite":
-        upgrade(db)
-        return
-    state = "has no schema yet" if revision is None else f"is at revision {revision}, this program needs {head()}"
-    raise SchemaError(f"the database {state}: run `b24sync db upgrade`")
-
-
-def _refuse_newer(db: Database) -> None:
-    revision = current(db)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision is not None and revision not in known:
-        raise SchemaError(
-            f"the database is ahead of this program: it is at revision {revision}, which this version does not know;"
-            " upgrade b24sync"
-        )
-
-
 def _config() -> Config:
     """Alembic's settings, made in code: an installed program has no pyproject.toml beside it."""
     config = Config(stdout=io.StringIO())
-    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
     return config
-
-
-def _scripts() -> Path:
-    here = Path(__file__).resolve().parent
-    for place in (here / "_alembic", here.parents[1] / "alembic"):
-        if (place / "env.py").is_file():
-            return place
-    raise UsageError("the migrations are missing: the program is not installed whole")
 
 
 @contextmanager
