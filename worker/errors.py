@@ -9,6 +9,7 @@
     ├── PortalError               a portal or a token server answered, or did not
     │   ├── TransientError        the same call may succeed later (`retry_after` seconds, if known)
     │   │   ├── Unreachable       no connection, no answer in time, a gateway's error page
+    │   │   │   └── TokenServerAway   nobody asked: the token server gave no answer lately
     │   │   ├── BadAnswer         an answer that cannot be read: HTML, cut off, empty, of a wrong shape
     │   │   ├── RateLimited       QUERY_LIMIT_EXCEEDED, or our own budget is spent for a while
     │   │   └── MethodClosed      OPERATION_TIME_LIMIT: this method is closed until `reset_at`
@@ -98,12 +99,17 @@ class TransientError(PortalError):
     """The same call may succeed later."""
 
     retry_after: float | None = None  # seconds the other side asked for
+    token_server: bool = False  # met on the way to a token: it says nothing of the portal
 
 
 class Unreachable(TransientError):
     """No connection, no answer in time, or a gateway's error page."""
 
     never_sent: bool = False  # it is known that the other side saw nothing of the request
+
+
+class TokenServerAway(Unreachable):
+    """The token server gave no answer lately; nobody was asked."""
 
 
 class BadAnswer(TransientError):

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from worker.bitrix24.grants import TokenAnswer, read_token_answer
+from worker.bitrix24.outage import Outages
 from worker.bitrix24.protocol import decode, read_error
 from worker.bitrix24.refusals import refusal
 from worker.bitrix24.transport import Reply, Transport
@@ -86,14 +87,23 @@ class TokenServer:
         self._oauth_url = oauth_url
         self._redirect_uri = redirect_uri
         self._scope = scope
+        self._outages = Outages(clock)
 
     def exchange(self, code: str, portal_url: str, server_url: str | None = None) -> TokenAnswer:
         """The first grant, for the code that the callback brought. `server_url`: the callback's `server_domain`."""
         return self._ask({"grant_type": "authorization_code", "code": code}, portal_url, server_url)
 
     def refresh(self, refresh_token: str, portal_url: str, server_url: str | None = None) -> TokenAnswer:
-        """The next grant. Raises NeedsReauth for a token that is used, expired or unknown."""
-        return self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token}, portal_url, server_url)
+        """The next grant.
+
+        Raises NeedsReauth for a token that is used, expired or unknown, TokenServerAway where nobody was asked.
+        """
+        grant = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        if self._oauth_url == PORTAL_MODE:
+            return self._ask(grant, portal_url, server_url)
+        server = urlsplit(allowed_server(server_url, self._oauth_url)).netloc
+        with self._outages.asking(server, portal_url):
+            return self._ask(grant, portal_url, server_url)
 
     def _ask(self, grant: dict[str, str], portal_url: str, told: str | None) -> TokenAnswer:
         fields = {**grant, "client_id": self._client_id, "client_secret": self._client_secret}

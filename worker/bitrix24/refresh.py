@@ -76,7 +76,9 @@ class TokenKeeper:
             if self._store.claim_refresh(account_id, version=seen_version, owner=owner, now=now, lease=self._lease):
                 return self._renew(account_id, seen_version, owner, ask)
             if self._clock.monotonic() >= deadline:
-                raise Unreachable("another process is renewing this account's token and does not finish")
+                busy = Unreachable("another process is renewing this account's token and does not finish")
+                busy.token_server = True
+                raise busy
             self._clock.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 1.5)
 

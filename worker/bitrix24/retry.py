@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from worker.errors import BadAnswer, MethodClosed, PortalError, RateLimited, TokenRejected, TransientError, Unreachable
+from worker.errors import (
+    BadAnswer,
+    MethodClosed,
+    PortalError,
+    RateLimited,
+    TokenRejected,
+    TokenServerAway,
+    TransientError,
+    Unreachable,
+)
 
 LONGEST_PAUSE: Final = 60.0  # a longer one ends the job, which comes again at its due time
 
@@ -65,6 +74,8 @@ def decide(
     """
     if not isinstance(error, TransientError):
         return None
+    if isinstance(error, TokenServerAway):
+        return None  # no thread is to wait for it
     if isinstance(error, MethodClosed) and error.retry_after is None:
         return None  # nobody knows when it opens: not a matter of seconds
     policy = next(POLICY[kind] for kind in type(error).__mro__ if kind in POLICY)

@@ -65,11 +65,11 @@ def judge(
 ) -> Breaker:
     """The breaker after a turn with these troubles, one for each account, None where it was answered. Pure.
 
-    One answer closes it. What never asked the portal (a stop, a missing key, a dead token) says nothing of it.
+    One answer closes it. What never asked the portal (a stop, a missing key, no token) says nothing of it.
     """
     if any(trouble is None for trouble in troubles):
         return Breaker()
-    silence = next((trouble for trouble in troubles if isinstance(trouble, TransientError)), None)
+    silence = next((one for one in troubles if isinstance(one, TransientError) and not one.token_server), None)
     if silence is None:
         return breaker
     return breaker.failed(str(silence), now, interval=interval, asked=silence.retry_after, jitter=jitter)
@@ -80,8 +80,9 @@ def close(database: Database, fence: Fence, result: Result, now: datetime, inter
 
     A portal that does not answer comes again when its breaker says so, not by a message of its own.
     """
-    again = due.retry_after(result.reports, result.attempt, interval) if not result.breaker.failures else None
-    pause = again if result.breaker.until is None else max(0.0, (result.breaker.until - now).total_seconds())
+    until = result.breaker.until if result.breaker.state(now) is BreakerState.OPEN else None
+    again = None if until else due.retry_after(result.reports, result.attempt, interval)
+    pause = (until - now).total_seconds() if until else again
     due_at = {report.resource: now + due.pause(report, pause, interval) for report in result.reports}
     next_runs = {name: result.standing.cursor(name).next_run_at for name in RESOURCES} | due_at
     next_run_at = _next_run(next_runs, result.breaker, now)

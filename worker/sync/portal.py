@@ -185,7 +185,7 @@ class PortalSync:
             troubles.append(trouble)
             if silence is not None:
                 _fail(mine, silence)
-            if isinstance(trouble, TransientError) and trouble.portal in {"", agenda.portal.domain}:
+            if _is_silent(agenda.portal, trouble):
                 silence = trouble
         for name in unread:
             agenda.reports[name].fail(NeedsReauth("no account reads it: connect it again", portal=agenda.portal.domain))
@@ -254,6 +254,11 @@ class PortalSync:
             return None
 
         return halted
+
+
+def _is_silent(portal: Portal, trouble: B24SyncError | None) -> bool:
+    """Whether it was the portal itself that gave no answer."""
+    return isinstance(trouble, TransientError) and not trouble.token_server and trouble.portal in {"", portal.domain}
 
 
 def _fail(reports: Mapping[str, Report], error: B24SyncError) -> B24SyncError:

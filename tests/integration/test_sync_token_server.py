@@ -1,0 +1,73 @@
+"""A token server that is down is no portal's sickness: who has a live token goes on, the others as soon as it is up."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.mirror import OK, Mirror, Stage, statuses
+from tests.integration.test_sync_breaker import INTERVALS, due_in, seen
+
+AWAY = 1_000_000
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with Stage(tmp_path) as stage:
+        yield stage
+
+
+def no_answer(mirror: Mirror, stage: Stage) -> None:
+    """Its access token is not taken any more, and nobody gives it a new one."""
+    stage.emulator.token_server.expire(mirror.portal)
+    stage.emulator.token_server.faults.add("html", times=AWAY, status=503)
+
+
+def test_it_opens_no_portals_breaker_and_all_is_well_when_it_is_back(stage: Stage):
+    mirror = stage.mirror(tasks=30, events=12, users=5, intervals=INTERVALS)
+    assert statuses(mirror.sync()) == OK
+    no_answer(mirror, stage)
+    for attempt in (1, 2, 3):
+        mirror.clock.advance(300)
+        reports = mirror.turn(attempt=attempt).reports
+        assert {str(report.status) for report in reports} == {"failed"}
+        assert stage.emulator.auth_url.removeprefix("http://") in (reports[0].error or "")
+        assert seen(mirror).breaker.state == "closed"
+        assert 0 < due_in(mirror) <= 300
+
+    stage.emulator.token_server.faults.clear()
+    mirror.clock.advance(due_in(mirror))
+    assert statuses({one.resource: one for one in mirror.turn().reports}) == OK
+    assert mirror.differences() == []
+
+
+def test_a_portal_that_is_asked_again_and_has_no_token_is_not_asked_at_every_tick(stage: Stage):
+    """Its breaker is as it was: neither longer open, nor closed."""
+    mirror = stage.mirror(tasks=30, events=12, users=5, intervals=INTERVALS)
+    mirror.sync()
+    mirror.clock.advance(300)
+    mirror.portal.faults.add("html", times=AWAY)
+    mirror.turn()
+    mirror.clock.advance(900)
+    mirror.portal.faults.clear()
+    no_answer(mirror, stage)
+    mirror.turn()
+
+    assert (seen(mirror).breaker.state, seen(mirror).breaker.failures) == ("half_open", 1)
+    assert due_in(mirror) >= 5
+
+
+def test_an_account_with_a_live_token_reads_its_part(stage: Stage):
+    portal = stage.portal(tasks=30, events=12, users=6)
+    users = sorted(user.user_id for user in portal.world.users.values() if user.active)[:2]
+    mirror = stage.mirror(portal, accounts=users, intervals=INTERVALS)
+    assert statuses(mirror.sync()) == OK
+    no_answer(mirror, stage)
+    mirror.connect(users[1])
+    stage.emulator.token_server.faults.add("html", times=AWAY, status=503)
+    mirror.clock.advance(300)
+    reports = {report.resource: report for report in mirror.turn().reports}
+
+    assert reports["tasks"].fetched == 0
+    assert reports["planner"].fetched > 0
+    assert seen(mirror).breaker.state == "closed"
