@@ -24,9 +24,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell's background jobs ignore Ctrl-C, and so would every program that a test starts and interrupts.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--second-world"):
         Emulator.customs = SECOND
     # A shell starts what runs in the background deaf to Ctrl-C; processes that tests press it on would inherit that.

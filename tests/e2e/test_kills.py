@@ -29,7 +29,7 @@ APART = {
     "beat": ("celery", "-A", "worker", "beat"),
 }
 SPEC = PortalSpec(tasks=300, events=30, users=6, limits=False)
-KILLS = [pytest.param(4, id="a few"), pytest.param(25, id="many", marks=pytest.mark.long)]
+MANY = pytest.param(25, id="many", marks=pytest.mark.long)
 LOST = "the answer to a refresh was lost"
 
 
@@ -110,16 +110,16 @@ def scene(stage: Callable, programs: dict[str, tuple[str, ...]], **settings: str
     here.wiring.close()
 
 
-@pytest.mark.parametrize("kills", KILLS)
+@pytest.mark.parametrize("kills", [MANY])
 def test_a_daemon_killed_at_random_converges(stage: Callable, kills: int):
-    """All in one process, on SQLite: the mirror is equal in the end, and no lease stays."""
+    """All in one process, on SQLite: the mirror is equal in the end, and no lease stays. In short: tests/soak."""
     with scene(stage, ALL_IN_ONE) as killing:
         killing.run(kills)
 
 
 @pytest.mark.redis
 @pytest.mark.postgres
-@pytest.mark.parametrize("kills", KILLS)
+@pytest.mark.parametrize("kills", [pytest.param(4, id="a few"), MANY])
 def test_workers_and_beats_killed_at_random_converge(stage: Callable, redis_broker: str, kills: int):
     """Apart, on Redis and PostgreSQL; messages of the dead are delivered again, or expire."""
     with server_database(POSTGRES) as url:

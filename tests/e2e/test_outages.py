@@ -77,8 +77,9 @@ def test_daemon_outlives_its_redis(stage: Callable, redis_broker: str, seconds: 
         assert redis.llen("b24sync") <= 3
 
 
+@pytest.mark.long  # in short: tests/faults/test_broker_silent.py
 @pytest.mark.rabbitmq
-@pytest.mark.parametrize("seconds", LENGTHS)
+@pytest.mark.parametrize("seconds", [60.0])
 def test_daemon_outlives_its_rabbitmq(stage: Callable, rabbitmq_broker: str, seconds: float):
     """The same, with quorum queues."""
     outlives_its_broker(stage, rabbitmq_broker, seconds)

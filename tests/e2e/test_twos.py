@@ -46,6 +46,7 @@ def test_two_daemons_on_one_database_are_as_one(stage: Callable):
     as_with_one(stage(), [("worker", "run")] * 2)
 
 
+@pytest.mark.long
 @pytest.mark.redis
 @pytest.mark.postgres
 def test_two_beats_and_two_forking_workers_are_as_one(stage: Callable, redis_broker: str):

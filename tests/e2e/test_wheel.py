@@ -35,6 +35,7 @@ def test_wheel_carries_the_migrations_and_both_packages(wheel: Path):
     assert {name for name in top if not name.endswith(".dist-info")} == {"worker", "tasks"}
 
 
+@pytest.mark.long
 def test_wheel_in_a_bare_environment_syncs_from_an_empty_folder(wheel: Path, tmp_path: Path):
     """Installed with its own requirements only, the program connects a portal and mirrors it."""
     venv = tmp_path / "venv"
