@@ -16,11 +16,12 @@ from typing import Any, Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests import exceptions
+from requests import adapters, exceptions
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
 from worker.bitrix24.protocol import MAX_BYTES, encode_json
+from worker.bitrix24.trust import context_of
 from worker.errors import BadAnswer, CallRefused, PortalError, PortalMoved, Unreachable
 
 # At DEBUG (and for a malformed header at WARNING) urllib3 logs the path of every request: a webhook's secret.
@@ -207,13 +208,29 @@ class _Session(requests.Session):
         """Nowhere. Even when told not to follow, requests would read the whole body and prepare the next request."""
 
 
+class _Adapter(HTTPAdapter):
+    """Verifies as requests does, in a context that is loaded once instead of once for each connection."""
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:  # noqa: ANN401
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        if verify:
+            context = context_of(adapters.DEFAULT_CA_BUNDLE_PATH if verify is True else verify)
+            kept = {key: value for key, value in pool.items() if key not in {"ca_certs", "ca_cert_dir"}}
+            return host, {**kept, "ssl_context": context}
+        return host, pool
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        conn.ca_certs = conn.ca_cert_dir = None  # they are in the context
+
+
 def _new_session(host: str) -> requests.Session:
     session = _Session()
     session.headers.update({"User-Agent": "b24sync", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
     session.trust_env = not is_loopback(host)
     session.auth = _no_netrc
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, max_retries=0))
+    session.mount("https://", _Adapter(pool_connections=1, pool_maxsize=_POOL, max_retries=0))
     session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, max_retries=0))
     return session
 
