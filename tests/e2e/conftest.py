@@ -1,25 +1,23 @@
 """Whole programs: the daemon as a process of its own, beside an emulated portal."""
 
-import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from redis import Redis
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tests.faults.brokers import redis_database
 from worker.config import Settings
 from worker.emulator import Emulator, PortalSpec
 from worker.emulator import Portal as Emulated
@@ -138,19 +136,12 @@ def _skip_unless_up(name: str, port: int) -> None:
 def redis_broker() -> Iterator[str]:
     """A database of Redis for this test alone, emptied at the end. Tests at the same time take others."""
     _skip_unless_up("Redis", 6379)
-    for number in range(1, 13):
-        with Path(tempfile.gettempdir(), f"b24sync-test-redis-{number}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            with Redis(db=number) as redis:
-                if redis.dbsize():  # somebody's who knows nothing of us
-                    continue
-                yield f"redis://127.0.0.1:6379/{number}"
-                redis.flushdb()
-                return
-    pytest.skip("other tests hold all databases of this Redis that tests may empty")
+    with ExitStack() as taken:
+        try:
+            url = taken.enter_context(redis_database())
+        except LookupError as error:
+            pytest.skip(str(error))
+        yield url
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ def page(here: "Stage", path: str) -> bytes:
 def test_no_secret_is_written_anywhere(stage: Callable, redis_broker: str):
     """Logs at DEBUG, files, the database, what went to the broker (messages, acknowledgements, events), and pages.
 
-    With faults of many kinds, refreshes, a webhook beside the tokens, and a portal that goes.
+    Of Celery's own programs and of ours, which serves the pages, side by side on one broker. With faults of many kinds,
+    refreshes, a webhook beside the tokens, and a portal that goes.
     """
     sent: list[bytes] = []
     with Proxy(6379, on_sent=sent.append) as wire:
@@ -69,7 +70,7 @@ def test_no_secret_is_written_anywhere(stage: Callable, redis_broker: str):
         tokens.faults.add("html", times=1, after=1)
         worker = ("celery", "-A", "worker", "worker", "-P", "threads", "-c", "2", "-E", "--loglevel", "DEBUG")
         beat = ("celery", "-A", "worker", "beat", "--loglevel", "DEBUG")
-        with here.process(*worker), here.process(*beat), here.process("worker", "-vv", "web"):
+        with here.process(*worker), here.process(*beat), here.process("worker", "-vv", "run"):
             here.wait(lambda: len([grant for grant in tokens.log if grant.outcome == "ok"]) >= 2)
             here.wait(lambda: {run.status for run in here.runs()} >= {"ok"} and len(here.runs()) >= 12)
             here.wait(lambda: page(here, "/healthz"))
@@ -82,7 +83,12 @@ def test_no_secret_is_written_anywhere(stage: Callable, redis_broker: str):
     written["the broker"] = b"".join(sent)
     written |= {str(file): file.read_bytes() for file in here.folder.rglob("*") if file.is_file()}
 
+    (ours,) = (content for name, content in written.items() if re.search(r"/run-\d+\.log$", name))
+    told = [json.loads(line) for line in ours.decode().splitlines() if line.startswith("{")]
+
     assert len(secrets) >= 8
+    assert {"b24sync is running; 16 portals may be read at once"} <= {line["message"] for line in told}
+    assert {line["logger"].partition(".")[0] for line in told if line["level"] == "debug"} >= {"worker", "celery"}
     assert b"task-received" in unpacked(written["the broker"]), "the events are not among what was searched"
     assert any(name.endswith("b24sync.db") for name in written)
     jobs = [  # [args, kwargs, more]; the others are greetings and events

@@ -18,6 +18,9 @@ from worker.sync.plan import Bookmark
 from worker.sync.portal import Wish
 from worker.tokens import Grant, Token
 
+SHORT = {(2, False), (6, True), (11, False)}
+"""Where the wire is cut on every `make test`: before the first page, within, and near the end."""
+
 
 def left_behind(mirror: Mirror, direct: str) -> tuple[Cursor, set[int]]:
     """The tasks' cursor and the numbers of their rows, while the wire is cut."""
@@ -48,8 +51,14 @@ def turn(mirror: Mirror) -> None:
     mirror.engine().run(mirror.portal_id, Wish(at_once=True))
 
 
-@pytest.mark.parametrize("commit", [2, 6, 11])
-@pytest.mark.parametrize("arrives", [False, True], ids=["lost", "its answer lost"])
+@pytest.mark.parametrize(
+    ("commit", "arrives"),
+    [
+        pytest.param(commit, arrives, marks=() if (commit, arrives) in SHORT else pytest.mark.long)
+        for commit in (2, 6, 11)
+        for arrives in (False, True)
+    ],
+)
 def test_a_run_cut_off_from_its_database_leaves_whole_pages_and_goes_on_from_there(
     mirror: Mirror, wire: Proxy, direct: str, commit: int, arrives: bool
 ):

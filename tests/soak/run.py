@@ -3,19 +3,20 @@
 import os
 import platform
 import sys
-import tempfile
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
-from redis import Redis
+from redis import RedisError
 from sqlalchemy import make_url
 
+from tests.faults.brokers import redis_database
 from tests.integration.conftest import POSTGRES, server_database
 from tests.soak.soak import Figures, Plan, Soak
 
 PAGE = Path(__file__).parents[2] / "docs" / "soak.md"
-BROKER = "redis://127.0.0.1:6379/13"
 
 TEXT = """\
 # The soak
@@ -50,9 +51,12 @@ What the lines mean:
 @click.option("--interval", default=30, show_default=True, help="Seconds between two runs of a portal.")
 def main(portals: int, minutes: float, interval: int) -> None:
     """Soak, write the page, and fail where a promise was broken."""
-    if not Redis.from_url(BROKER).ping():
-        sys.exit("no Redis on 127.0.0.1:6379")
-    with server_database(POSTGRES) as url, tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as taken:
+        try:
+            broker_url = taken.enter_context(redis_database())
+        except (LookupError, RedisError) as error:
+            sys.exit(f"no Redis to soak on: {error}")
+        url, folder = taken.enter_context(server_database(POSTGRES)), Path(taken.enter_context(TemporaryDirectory()))
         plan = Plan(
             portals=portals,
             seconds=minutes * 60,
@@ -62,14 +66,9 @@ def main(portals: int, minutes: float, interval: int) -> None:
             kill_every=60,
             acts_per_second=5,
             database_url=make_url(url).render_as_string(hide_password=False),
-            broker_url=BROKER,
+            broker_url=broker_url,
         )
-        try:
-            figures = Soak(
-                plan, Path(folder), tell=lambda text: click.echo(f"{datetime.now(UTC):%H:%M:%S} {text}")
-            ).run()
-        finally:
-            Redis.from_url(BROKER).flushdb()
+        figures = Soak(plan, folder, tell=lambda text: click.echo(f"{datetime.now(UTC):%H:%M:%S} {text}")).run()
     PAGE.write_text(page(plan, figures), encoding="utf-8")
     click.echo(page(plan, figures))
     for line in [*figures.differences[:20], *figures.tracebacks[:5]]:
