@@ -1,7 +1,6 @@
 """A mirror whose database is reached by a wire that a test can cut."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
@@ -31,16 +30,26 @@ def direct(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Stage(tmp_path_factory.mktemp("stage")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
 def wire(direct: str) -> Iterator[Proxy]:
+    """Mended after each test, with `mirror`."""
     with Proxy(make_url(direct).port or 0) as wire:
         yield wire
 
 
 @pytest.fixture
-def mirror(direct: str, wire: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+def mirror(stage: Stage, direct: str, wire: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     """Connected, not read yet; its process reaches the database by the wire alone."""
     monkeypatch.setattr(engine, "BATCH_CALLS", CALLS)
-    with Stage(tmp_path) as stage:
-        url = make_url(direct).set(port=wire.port).render_as_string(hide_password=False)
-        yield stage.mirror(url=url, tasks=TASKS, events=6, users=4, calendars="mine")
+    url = make_url(direct).set(port=wire.port).render_as_string(hide_password=False)
+    with stage.lent_mirror(url=url, seed=1, tasks=TASKS, events=6, users=4, calendars="mine") as mirror:
+        yield mirror
+        wire.on_sent = wire.on_answered = None
+        wire.reset()
+        wire.mend()

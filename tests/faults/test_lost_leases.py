@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -24,11 +23,11 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def mirror(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+def mirror(stage: Stage, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     """Connected, not read yet; a turn takes many batches."""
     monkeypatch.setattr(engine, "BATCH_CALLS", 3)
-    with Stage(tmp_path) as stage:
-        yield stage.mirror(url=url, tasks=300, events=4, users=3, calendars="mine")
+    with stage.lent_mirror(url=url, seed=1, tasks=300, events=4, users=3, calendars="mine") as mirror:
+        yield mirror
 
 
 def claimed(mirror: Mirror) -> list[int]:

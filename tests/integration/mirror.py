@@ -63,6 +63,7 @@ class Stage:
         self._mirrors: list[Mirror] = []
         self._database = Database(f"sqlite:///{folder / 'b24sync.db'}")
         migrate.ensure(self._database)
+        self._elsewhere: dict[str, Database] = {}
 
     def __enter__(self) -> Self:
         self.emulator.start()
@@ -71,7 +72,8 @@ class Stage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for mirror in self._mirrors:
             mirror.close()
-        self._database.dispose()
+        for database in (self._database, *self._elsewhere.values()):
+            database.dispose()
         self.emulator.stop()
 
     def portal(self, **spec: Any) -> Portal:  # noqa: ANN401 - fields of PortalSpec
@@ -94,9 +96,7 @@ class Stage:
     ) -> "Mirror":
         """A portal and its empty mirror, in the one database of all or at `url`: connected, not synced yet."""
         portal = portal or self.portal(**spec)
-        database = self._database if url is None else Database(url)
-        if url is not None:
-            migrate.upgrade(database)
+        database = self._database if url is None else self._at(url)
         with database.write() as session:
             if before := portals.find_portal(session, portal.member_id):
                 portals.remove_portal(session, before.id)
@@ -114,6 +114,24 @@ class Stage:
         for user_id in accounts or [portal.admin_id]:
             mirror.connect(user_id)
         return mirror
+
+    @contextmanager
+    def lent_mirror(self, **how: Any) -> Iterator["Mirror"]:  # noqa: ANN401 - as `mirror`
+        """As `mirror`, alone in its database: it leaves nothing there."""
+        mirror = self.mirror(**how)
+        try:
+            yield mirror
+        finally:
+            mirror.close()
+            with mirror.database.write() as session:
+                portals.remove_portal(session, mirror.portal_id)
+
+    def _at(self, url: str) -> Database:
+        """One for each address: SQLAlchemy compiles its statements once."""
+        if url not in self._elsewhere:
+            self._elsewhere[url] = Database(url)
+            migrate.upgrade(self._elsewhere[url])
+        return self._elsewhere[url]
 
 
 class Mirror:

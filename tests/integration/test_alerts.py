@@ -21,6 +21,9 @@ from worker.storage.models import Account, Portal, RaisedAlert
 from worker.storage.portals import remove_portal
 from worker.storage.session import Database
 
+ON_SQLITE = pytest.mark.parametrize("migrated", ["sqlite"], indirect=True, scope="session")
+"""What is decided in Python; where the database decides who tells, all three are asked."""
+
 INTERVAL = timedelta(seconds=100)
 RESOURCES = ("users", "tasks", "planner", "calendar")
 
@@ -96,6 +99,7 @@ def stage(database: Database, clock: FakeClock) -> Iterator[Stage]:
         yield stage
 
 
+@ON_SQLITE
 def test_nothing_is_told_where_nothing_is_the_matter(stage: Stage):
     assert stage.tick() == []
     assert stage.inbox.asked == 0
@@ -112,6 +116,7 @@ def test_an_account_that_needs_a_person_is_told_once_and_so_is_its_end(stage: St
     assert stage.tick() == []
 
 
+@ON_SQLITE
 def test_a_post_says_what_is_the_matter_and_what_to_do(stage: Stage):
     stage.end("tasks", "guarded")
     stage.alerter().tick()
@@ -132,6 +137,7 @@ def test_a_post_says_what_is_the_matter_and_what_to_do(stage: Stage):
     }
 
 
+@ON_SQLITE
 def test_a_guards_stop_is_over_when_a_run_was_ok(stage: Stage):
     """A failure after it changes nothing: the rows are still in doubt."""
     stage.end("tasks", "guarded")
@@ -143,6 +149,7 @@ def test_a_guards_stop_is_over_when_a_run_was_ok(stage: Stage):
     assert stage.tick() == [("healed", "guard")]
 
 
+@ON_SQLITE
 def test_a_resource_that_misses_its_runs_is_stale(stage: Stage):
     stage.clock.advance(600)
     assert stage.tick() == []
@@ -153,6 +160,7 @@ def test_a_resource_that_misses_its_runs_is_stale(stage: Stage):
     assert stage.tick() == [("healed", "stale")] * 4
 
 
+@ON_SQLITE
 def test_what_was_not_read_while_the_program_was_down_gets_time(stage: Stage):
     stage.clock.advance(99_999)
     stage.alerter(up=599).tick()
@@ -162,6 +170,7 @@ def test_what_was_not_read_while_the_program_was_down_gets_time(stage: Stage):
     assert len(stage.inbox.take()) == 4
 
 
+@ON_SQLITE
 def test_what_is_being_read_is_not_called_stale_yet(stage: Stage):
     stage.clock.advance(700)
     now = stage.clock.now()
@@ -171,6 +180,7 @@ def test_what_is_being_read_is_not_called_stale_yet(stage: Stage):
     assert stage.tick() == []
 
 
+@ON_SQLITE
 def test_an_account_that_waits_is_told_and_not_its_staleness_too(stage: Stage):
     stage.account("needs_reauth")
     stage.clock.advance(9999)
@@ -178,6 +188,7 @@ def test_an_account_that_waits_is_told_and_not_its_staleness_too(stage: Stage):
     assert stage.tick() == [("raised", "account")]
 
 
+@ON_SQLITE
 def test_a_closed_portal_is_told_alone_and_a_paused_one_is_not_stale(stage: Stage):
     stage.clock.advance(9999)
     with stage.database.write() as session:
@@ -189,6 +200,7 @@ def test_a_closed_portal_is_told_alone_and_a_paused_one_is_not_stale(stage: Stag
     assert stage.tick() == [("raised", "portal")]
 
 
+@ON_SQLITE
 def test_the_same_again_is_another_episode(stage: Stage):
     for _ in range(2):
         stage.account("needs_reauth")
@@ -240,6 +252,7 @@ def test_what_was_not_taken_is_tried_at_the_next_tick_then_more_and_more_seldom(
     assert stage.tick() == [("raised", "account")]
 
 
+@ON_SQLITE
 def test_what_is_never_taken_is_given_up(stage: Stage):
     stage.account("needs_reauth")
     stage.inbox.status = 404
@@ -251,6 +264,7 @@ def test_what_is_never_taken_is_given_up(stage: Stage):
     assert stage.inbox.asked == MOST_ATTEMPTS
 
 
+@ON_SQLITE
 def test_of_what_was_never_told_the_end_is_no_news(stage: Stage):
     stage.account("needs_reauth")
     stage.inbox.status = 500
@@ -262,6 +276,7 @@ def test_of_what_was_never_told_the_end_is_no_news(stage: Stage):
     assert stage.tick() == []
 
 
+@ON_SQLITE
 def test_what_ended_and_began_again_before_anybody_was_told_is_no_news(stage: Stage):
     stage.account("needs_reauth")
     assert stage.tick() == [("raised", "account")]
@@ -291,6 +306,7 @@ def test_who_dies_while_telling_leaves_it_to_the_next(stage: Stage):
     assert stage.tick() == [("raised", "account")]
 
 
+@ON_SQLITE
 def test_a_receiver_that_is_down_is_asked_once_a_tick(stage: Stage, caplog: pytest.LogCaptureFixture):
     """Each of many alerts would wait out its own timeout; and the address is a secret."""
     stage.clock.advance(9999)
@@ -302,6 +318,7 @@ def test_a_receiver_that_is_down_is_asked_once_a_tick(stage: Stage, caplog: pyte
     assert stage.tick() == [("raised", "stale")] * 4
 
 
+@ON_SQLITE
 def test_a_redirect_is_not_followed(stage: Stage):
     stage.account("needs_reauth")
     stage.inbox.status = 302
