@@ -170,9 +170,9 @@ def _stored(
 
 def _write(session: Session, table: Table, rows: Sequence[Row], shared: Row) -> None:
     """Insert or update, one statement for all rows of one shape."""
-    shapes: dict[frozenset[str], list[Row]] = defaultdict(list)
+    shapes: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        shapes[frozenset(row)].append(row)
+        shapes[tuple(row)].append(row)
     for alike in shapes.values():
         write_rows(session, table, alike, shared=shared)
 

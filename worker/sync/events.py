@@ -167,8 +167,9 @@ class EventsPull:
                 found.append((task_id, raw))
             elif task_id in told.deleted:
                 gone.append(task_id)
+        read = self._records.read(found)
         with self._turn.write() as session:
-            self._records.write(session, found)
+            self._records.write(session, read)
             self.report.deleted += mark_deleted(
                 session, self._records.table, self._turn.portal_id, gone, now=self._turn.clock.now()
             )

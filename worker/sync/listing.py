@@ -17,7 +17,7 @@ from worker.storage.cursors import Cursor, update_cursor
 from worker.sync.chains import IN_CHAINS, Chains, Range
 from worker.sync.passes import Passes, Stretch, not_whole
 from worker.sync.plan import Bookmark, Plan, cursor_from
-from worker.sync.records import Records
+from worker.sync.records import Read, Records
 from worker.sync.report import Mode, Report
 from worker.sync.sweep import Sweep, note_sweep
 from worker.sync.turn import Turn
@@ -123,17 +123,18 @@ class ListingPull:
         if self.whole and not self._sweep and not any(one.records or one.unreadable for one in stretches):
             self._turn.move_later(self._resource.name, **self._moved(earned))
             return
+        rows = [self._records.read(stretch.records) for stretch in stretches]
         with self._turn.write() as session:
-            for stretch in stretches:
-                self._write(session, stretch)
+            for stretch, read in zip(stretches, rows, strict=True):
+                self._write(session, stretch, read)
             update_cursor(session, self._turn.portal_id, self._resource.name, **self._moved(earned))
         if self._resource is TASKS:
             self._turn.told_tasks.difference_update(record.id for stretch in stretches for record in stretch.records)
 
-    def _write(self, session: Session, stretch: Stretch) -> None:
+    def _write(self, session: Session, stretch: Stretch, read: Read) -> None:
         if self._sweep and stretch.span:  # then there is one pass, and it lists everything
             self._sweep.saw(session, stretch.span)
-        self._records.write(session, stretch.records)
+        self._records.write(session, read)
         self.report.fetched += stretch.twins
         for number, raw in enumerate(stretch.unreadable):
             key = f"unreadable after {stretch.after} #{number}"

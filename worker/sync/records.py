@@ -1,9 +1,9 @@
 """Records become rows: the one place where payloads are turned, written, counted and, where bad, kept aside."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from sqlalchemy.orm import Session
@@ -24,6 +24,22 @@ RETRIED = 500
 """Kept records in memory, and in one transaction, at a time."""
 
 
+class Read(NamedTuple):
+    """Records on their way.
+
+    Args:
+        fetched: How many there were.
+        first: The first of them as it came.
+        rows: What became of those that could be read.
+        bad: The others, each with its ID and the reason.
+    """
+
+    fetched: int
+    first: msgspec.Raw | None
+    rows: list[dict[str, Any]]
+    bad: list[tuple[int, msgspec.Raw, str]]
+
+
 class Records:
     """The records of one listed resource on their way into its table."""
 
@@ -35,19 +51,26 @@ class Records:
         self.key_column: Column[int] = self.table.c[resource.key]
         self._watch = Watch(turn, resource.name)
 
-    def write(self, session: Session, records: Sequence[tuple[int, msgspec.Raw]]) -> None:
-        """Upsert what changed among `records` and count it; what cannot become a row is kept with its reason."""
-        self._report.fetched += len(records)
+    def read(self, records: Sequence[tuple[int, msgspec.Raw]]) -> Read:
+        """Turn records into rows: before the transaction that writes them, which others wait for."""
         rows: list[dict[str, Any]] = []
+        bad: list[tuple[int, msgspec.Raw, str]] = []
         for record_id, raw in records:
             try:
                 rows.append(self._resource.to_row(raw, self._turn.viewer))
             except Rejected as error:
-                self.reject(session, str(record_id), bytes(raw), str(error))
-        self._upsert(session, rows)
-        self._heal(session, [str(row[self._resource.key]) for row in rows])
-        if records:
-            self._watch.look(session, records[0][1])
+                bad.append((record_id, raw, str(error)))
+        return Read(len(records), records[0][1] if records else None, rows, bad)
+
+    def write(self, session: Session, read: Read) -> None:
+        """Upsert what changed and count it; what cannot become a row is kept with its reason."""
+        self._report.fetched += read.fetched
+        for record_id, raw, reason in read.bad:
+            self.reject(session, str(record_id), bytes(raw), reason)
+        self._upsert(session, read.rows)
+        self._heal(session, read.rows)
+        if read.first is not None:
+            self._watch.look(session, read.first)
 
     def reject(self, session: Session, key: str, payload: bytes, reason: str) -> None:
         """Keep a record aside with the reason; the run goes on."""
@@ -76,7 +99,7 @@ class Records:
             if rows:
                 with self._turn.write() as session:
                     self._upsert(session, rows)
-                    self._heal(session, [str(row[self._resource.key]) for row in rows])
+                    self._heal(session, rows)
             if len(kept) < RETRIED:
                 return
             after = kept[-1].record_key
@@ -92,13 +115,14 @@ class Records:
         """Everything was read: a record kept before that and not rejected again has healed, or is gone."""
         remove_stale(session, self._turn.portal_id, self._resource.name, before=since)
 
-    def _heal(self, session: Session, keys: Sequence[str]) -> None:
+    def _heal(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
         """Forget the kept payloads of records that became rows: tried again, an old one would cover the newer row."""
-        if keys and self._resource.name in self._turn.standing.rejected:
+        if rows and self._resource.name in self._turn.standing.rejected:
+            keys = [str(row[self._resource.key]) for row in rows]
             remove_rejected(session, self._turn.portal_id, self._resource.name, keys)
 
-    def _upsert(self, session: Session, rows: Iterable[dict[str, Any]]) -> None:
-        counts = upsert(session, self.table, list(rows), portal_id=self._turn.portal_id, now=self._turn.clock.now())
+    def _upsert(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+        counts = upsert(session, self.table, rows, portal_id=self._turn.portal_id, now=self._turn.clock.now())
         self._report.inserted += counts.inserted
         self._report.updated += counts.updated
         self._report.unchanged += counts.unchanged

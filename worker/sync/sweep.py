@@ -95,8 +95,9 @@ class Sweep:
                 gone.append(record_id)
             else:
                 found.append((record_id, raw))
+        read = self._records.read(found)
         with self._turn.write() as session:
-            self._records.write(session, found)
+            self._records.write(session, read)
             deletable = sorted(set(gone) & set(self._missing))
             self._report.deleted += mark_deleted(
                 session, self._records.table, self._turn.portal_id, deletable, now=self._turn.clock.now()
