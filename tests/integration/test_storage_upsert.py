@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, select
 
 from tests.conftest import FakeClock
+from worker.storage.bulk import write_rows
 from worker.storage.models import EventAttendee, PlannerTask, Task
 from worker.storage.session import Database
 from worker.storage.upsert import (
@@ -126,6 +127,29 @@ def test_a_column_that_is_not_named_keeps_its_value(database: Database, portal_i
     with database.read() as session:
         texts = {task.task_id: (task.title, task.description) for task in session.scalars(select(Task))}
     assert texts == {1: ("new", "kept"), 2: ("title", "two")}
+
+
+def test_many_rows_new_and_known_are_written_alike(database: Database, portal_id: int, clock: FakeClock):
+    """A first page, and one that meets it half."""
+    first, second = range(1, 301), range(151, 451)
+    for ids, title in ((first, "old"), (second, "new")):
+        with database.write() as session:
+            upsert(session, TASKS, [row(i, title) for i in ids], portal_id=portal_id, now=clock.now())
+
+    assert titles(database) == dict.fromkeys(first, "old") | dict.fromkeys(second, "new")
+
+
+def test_a_row_that_was_not_there_a_moment_ago_may_be_there_now(database: Database, portal_id: int, clock: FakeClock):
+    """Who writes many rows as new ones loses none, and no other's work of the same transaction."""
+    now = clock.now()
+    own = {"portal_id": portal_id, "first_seen_at": now, "updated_at": now, "deleted_at": None}
+    with database.write() as session:
+        upsert(session, TASKS, [row(300, "another's")], portal_id=portal_id, now=now)
+    with database.write() as session:
+        upsert(session, TASKS, [row(1000)], portal_id=portal_id, now=now)
+        write_rows(session, TASKS, [row(i, "ours") for i in range(1, 401)], shared=own, new=True)
+
+    assert titles(database) == {1000: "title"} | dict.fromkeys(range(1, 401), "ours")
 
 
 def test_a_column_that_does_not_exist_is_refused(database: Database, portal_id: int, clock: FakeClock):

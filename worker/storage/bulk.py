@@ -1,8 +1,9 @@
 """Writes many rows of one shape: the statement compiled once, the values converted column by column, tuples sent.
 
 SQLAlchemy's own way, a dict for each row, spends more time on the dicts and on dates than the database on the rows
-(measured: 1.2 s against 0.3 s for 100,000 rows on SQLite). PostgreSQL is given a large number of rows by COPY into a
-temporary table and one merge from there, twice as fast as its pipelined executemany.
+(measured: 1.2 s against 0.3 s for 100,000 rows on SQLite). PostgreSQL is given a large number of rows by COPY, into the
+table itself where they are new, else into a temporary one and by one merge from there: both twice as fast as its
+pipelined executemany.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from worker.storage.statements import changing, insert_or_update
 Row = Mapping[str, Any]
 Convert = Callable[[Any], Any]
 
+_UNIQUE_VIOLATION = "23505"
 _COPY_FROM = 200  # rows; for fewer, making the temporary table costs more than it saves
 
 
@@ -28,9 +30,10 @@ class _Statement(NamedTuple):
     converts: tuple[Convert | None, ...]
 
 
-def write_rows(session: Session, table: Table, rows: Sequence[Row], *, shared: Row) -> None:
+def write_rows(session: Session, table: Table, rows: Sequence[Row], *, shared: Row, new: bool = False) -> None:
     """Insert or update `rows`, which all have the same columns, and `shared`, which every one of them gets.
 
+    With `new` none of them was there a moment ago: what is likely to go in without a look at each may be tried so.
     Raises ValueError for a column that the table does not have.
     """
     if not rows:
@@ -40,7 +43,8 @@ def write_rows(session: Session, table: Table, rows: Sequence[Row], *, shared: R
     statement = _statement(table, frozenset(rows[0]).union(shared), dialect)
     values = list(_values(statement, rows, shared))
     if dialect.name == "postgresql" and len(values) >= _COPY_FROM:
-        _copy(connection, table, statement.columns, values)
+        if not (new and _copy_new(connection, table, statement.columns, values)):
+            _merge(connection, table, statement.columns, values)
     else:
         connection.exec_driver_sql(statement.sql, values)
 
@@ -73,15 +77,24 @@ def _values(statement: _Statement, rows: Sequence[Row], shared: Row) -> Iterator
     return zip(*columns, strict=True)
 
 
-def _copy(connection: Connection, table: Table, columns: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
+def _copy_new(connection: Connection, table: Table, columns: Sequence[str], values: Sequence[tuple[Any, ...]]) -> bool:
+    """COPY into the table itself, a fifth cheaper than a merge. False, and nothing written, where a row is there."""
+    try:
+        with connection.begin_nested():
+            _copy(connection, table.name, columns, values)
+    except Exception as error:
+        if getattr(error, "sqlstate", "") != _UNIQUE_VIOLATION:  # psycopg's own error: its module may be missing
+            raise
+        return False
+    return True
+
+
+def _merge(connection: Connection, table: Table, columns: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
     """COPY into a table of this transaction's own, then one statement that merges it."""
     quote = connection.dialect.identifier_preparer.quote
     names = ", ".join(map(quote, columns))
     connection.exec_driver_sql(f"CREATE TEMP TABLE incoming (LIKE {quote(table.name)}) ON COMMIT DROP")
-    driver: Any = connection.connection.driver_connection  # psycopg's own: SQLAlchemy knows no COPY
-    with driver.cursor() as cursor, cursor.copy(f"COPY incoming ({names}) FROM STDIN") as copy:
-        for row in values:
-            copy.write_row(row)
+    _copy(connection, "incoming", columns, values)
     keys = ", ".join(quote(column.name) for column in table.primary_key)
     sets = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in changing(table, columns))
     connection.exec_driver_sql(
@@ -89,3 +102,12 @@ def _copy(connection: Connection, table: Table, columns: Sequence[str], values: 
         f" ON CONFLICT ({keys}) DO UPDATE SET {sets}"
     )
     connection.exec_driver_sql("DROP TABLE incoming")
+
+
+def _copy(connection: Connection, name: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
+    quote = connection.dialect.identifier_preparer.quote
+    names = ", ".join(map(quote, columns))
+    driver: Any = connection.connection.driver_connection  # psycopg's own: SQLAlchemy knows no COPY
+    with driver.cursor() as cursor, cursor.copy(f"COPY {quote(name)} ({names}) FROM STDIN") as copy:
+        for row in values:
+            copy.write_row(row)

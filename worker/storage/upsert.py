@@ -80,7 +80,7 @@ def upsert(session: Session, table: Table, rows: Sequence[Row], *, portal_id: in
             continue
         write.append(row)
     own = {"portal_id": portal_id, "first_seen_at": now, "updated_at": now, "deleted_at": None}
-    _write(session, table, write, own)
+    _write(session, table, write, own, new=not stored)
     return Counts(inserted, updated, len(by_key) - len(write), revived)
 
 
@@ -168,13 +168,13 @@ def _stored(
     return {own_id: (text, gone) for own_id, text, gone in lookup(session, table, portal_id, keys, columns)}
 
 
-def _write(session: Session, table: Table, rows: Sequence[Row], shared: Row) -> None:
+def _write(session: Session, table: Table, rows: Sequence[Row], shared: Row, *, new: bool = False) -> None:
     """Insert or update, one statement for all rows of one shape."""
     shapes: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
         shapes[tuple(row)].append(row)
     for alike in shapes.values():
-        write_rows(session, table, alike, shared=shared)
+        write_rows(session, table, alike, shared=shared, new=new)
 
 
 def _delete(session: Session, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:
