@@ -124,7 +124,7 @@ class Portal:
         if len(page) == PAGE:
             lasts[key] = page[-1]
         only_id = [value for name, value in params.items() if name.startswith("select")] == ["ID"]
-        rows = b",".join(b'{"id":"%d"}' % i for i in page) if only_id else b",".join(map(_row, page))
+        rows = b",".join(b'{"id":"%d"}' % i for i in page) if only_id else b",".join(map(task_row, page))
         return b'{"tasks":[' + rows + b"]}", high - low if counted else None
 
     def _since(self, params: dict[str, str]) -> list[int]:
@@ -202,7 +202,8 @@ _DATES: dict[str, Callable[[int], datetime]] = {
 }
 
 
-def _row(task_id: int) -> bytes:
+def task_row(task_id: int) -> bytes:
+    """One row as the list method sends it."""
     day = _day(task_id)
     creator, responsible = task_id % 63 + 1, task_id * 7 % 63 + 1
     status = task_id % 4 + 2

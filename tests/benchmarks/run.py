@@ -5,8 +5,10 @@ memory. `--full` adds the million; `--write` puts the tables into docs/benchmark
 """
 
 import argparse
+import json
 import platform
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +18,8 @@ from harness import Mirrored, ours, ours_in_turn, peer
 
 LIMITED = {"page_ms": 20.0, "bucket": 50.0}
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+POSTGRES = "postgresql+psycopg://root@127.0.0.1:5432/postgres"
 
 Case = tuple[str, Callable[[], Mirrored]]
 
@@ -125,6 +129,20 @@ def later_runs() -> str:
     return "\n".join(lines)
 
 
+def postgres() -> str:
+    """Rows that are ready, written in batches of 2,500 by both in turn: only the writing is measured."""
+    with tempfile.TemporaryDirectory(prefix="b24sync-bench-") as folder:
+        spent = harness.run([sys.executable, harness.HERE / "postgres.py", POSTGRES, 100_000], Path(folder))
+    if spent.failed:
+        return f"Not measured: {spent.failed}"
+    seconds = json.loads(spent.out)
+    lines = ["| | seconds | rows/s | faster than Core |", "|---|---|---|---|"]
+    for key, name in (("ours", "b24sync"), ("core", "SQLAlchemy Core, executemany")):
+        faster = f"{seconds['core'] / seconds[key]:.2f} x"
+        lines.append(f"| {name} | {seconds[key]:.1f} | {100_000 / seconds[key]:,.0f} | {faster} |")
+    return "\n".join(lines)
+
+
 def memory() -> str:
     """Peaks of first mirrors of different sizes; the smallest is what the program itself needs."""
     sizes = (50, 10_000, 100_000)
@@ -165,6 +183,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "The same in sixteen chains": many_chains,
     "200,000 tasks, more than the burst, in sixteen chains": beyond_the_burst,
     "50,000 tasks, a bucket of 10": shared_bucket,
+    "100,000 rows into PostgreSQL": postgres,
     "Memory": memory,
     "1,000,000 tasks": million,
 }
