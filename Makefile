@@ -67,7 +67,7 @@ judges: ## Other people's clients read the emulated portal; needs the package in
 	.judges/bin/python -m tests.judges
 
 bench: $(STAMP) ## Figures beside two peers (ARGS=--full for a million tasks, ARGS=--write for docs/benchmarks.md)
-	timeout $(if $(findstring full,$(ARGS)),2700,900) $(BIN)/python tests/benchmarks/run.py $(ARGS)
+	timeout $(if $(findstring full,$(ARGS)),3000,1200) $(BIN)/python tests/benchmarks/run.py $(ARGS)
 
 soak: $(STAMP) ## Many portals, faults and kills for 20 minutes, written to docs/soak.md (needs PostgreSQL and Redis)
 	timeout 1200 $(BIN)/python -m tests.soak.run $(ARGS)

@@ -1,6 +1,7 @@
 """Cursors, runs, rejected records and logins: what is put is what is found."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +9,12 @@ from sqlalchemy import select
 
 from tests.conftest import FakeClock
 from tests.integration.conftest import connect
+from worker.config import Settings
 from worker.storage import cursors, logins, rejected, runs
 from worker.storage.cursors import Cursor
 from worker.storage.models import PendingLogin, SyncRun
 from worker.storage.session import Database
+from worker.wiring import Wiring
 
 HOUR = timedelta(hours=1)
 
@@ -104,6 +107,24 @@ def test_a_late_quiet_run_joins_the_folded_row(database: Database, portal_id: in
         runs.fold_quiet_runs(session, clock.now() + 3 * HOUR)
         only = session.scalars(select(SyncRun)).one()
         assert (only.folded, only.calls) == (3, 6)
+
+
+def test_the_quiet_runs_of_many_portals_are_folded_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_database: Database, clock: FakeClock
+):
+    """However few fold in one transaction; else their table would grow by the hour."""
+    monkeypatch.setattr(runs, "FOLDS_AT_ONCE", 2)
+    with sqlite_database.write() as session:
+        ids = [connect(session, clock.now(), member_id=f"m{n}", domain=f"{n}.example").portal_id for n in range(5)]
+        rows = [run(portal_id, clock) for portal_id in ids for _ in range(3)]
+        runs.add_runs(session, rows)
+    wiring = Wiring(Settings.load({"B24SYNC_DATA_DIR": str(tmp_path)}))
+    wiring.clock = clock  # type: ignore[assignment]
+    clock.advance(3 * 3_600)
+    wiring.maintain()
+    wiring.close()
+    with sqlite_database.read() as session:
+        assert [one.folded for one in session.scalars(select(SyncRun))] == [3] * 5
 
 
 def test_only_like_runs_fold(database: Database, clock: FakeClock):

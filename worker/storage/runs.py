@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.storage.columns import storable
@@ -15,6 +15,8 @@ from worker.storage.totals import add_to_totals
 FOLD_AFTER = timedelta(hours=1)
 KEEP = timedelta(days=30)
 FOLDS_AT_ONCE = 500
+FOLD_WITHIN = timedelta(days=1)
+"""What is older was folded before: to look through a month of hours again would cost more than to fold one."""
 
 COUNTERS = (
     "fetched",
@@ -102,11 +104,11 @@ def fold_quiet_runs(session: Session, now: datetime) -> int:
     end = (now - FOLD_AFTER).replace(minute=0, second=0, microsecond=0)
     hour = HOUR[session.get_bind().dialect.name](SyncRun.started_at)
     alike = (SyncRun.portal_id, SyncRun.resource, SyncRun.mode, SyncRun.status)
-    quiet = and_(SyncRun.started_at < end, *(SyncRun.__table__.c[name] == 0 for name in CHANGES))
     groups = session.execute(
         select(
             *alike,
             *(func.sum(getattr(SyncRun, name)).label(name) for name in (*COUNTERS, "folded")),
+            func.count().label("rows"),
             func.min(SyncRun.id).label("first_id"),
             func.max(SyncRun.id).label("last_id"),
             func.min(SyncRun.started_at).label("started_at"),
@@ -114,30 +116,39 @@ def fold_quiet_runs(session: Session, now: datetime) -> int:
             func.max(SyncRun.finished_at).label("finished_at"),
             func.max(SyncRun.error).label("error"),
         )
-        .where(quiet)
+        .where(_QUIET, SyncRun.started_at < end, SyncRun.started_at >= end - FOLD_WITHIN)
         .group_by(*alike, hour)
         .having(func.count() > 1)
         .limit(FOLDS_AT_ONCE)
     ).mappings()
-    return sum(_fold(session, group, quiet) for group in groups.all())
+    found = [_named(group) for group in groups]
+    if found:
+        connection = session.connection()
+        connection.execute(_SUM_UP, found)
+        connection.execute(_DROP_SUMMED, found)
+    return sum(group["rows"] - 1 for group in found)
 
 
-def _fold(session: Session, group: RowMapping, quiet: ColumnElement[bool]) -> int:
-    """Write the sums into the group's first row and delete the others.
+def _named(group: RowMapping) -> dict[str, Any]:
+    """The group's figures, and what its rows have in common under names that are no columns."""
+    return {**group, **{f"of_{name}": group[name] for name in ("portal_id", "resource", "mode", "status")}}
 
-    Only rows that were summed are deleted: one that came since has a higher number. Two processes that fold at once
-    write the same sums.
-    """
-    values = {name: group[name] for name in (*COUNTERS, "folded", "started_at", "finished_at", "error")}
-    change(session, update(SyncRun).where(SyncRun.id == group["first_id"]).values(**values))
-    same = (SyncRun.__table__.c[name] == group[name] for name in ("portal_id", "resource", "mode", "status"))
-    others = delete(SyncRun).where(
-        quiet,
-        *same,
-        SyncRun.id.between(group["first_id"] + 1, group["last_id"]),
-        SyncRun.started_at.between(group["started_at"], group["last_start"]),
-    )
-    return change(session, others)
+
+_RUNS = SyncRun.__table__.c
+_QUIET = and_(*(_RUNS[name] == 0 for name in CHANGES))
+_SUM_UP = (
+    update(SyncRun.__table__)
+    .where(_RUNS.id == bindparam("first_id"))
+    .values({name: bindparam(name) for name in (*COUNTERS, "folded", "started_at", "finished_at", "error")})
+)
+# Only rows that were summed: one that came since has a higher number. Two processes that fold at once write the same.
+_DROP_SUMMED = delete(SyncRun.__table__).where(
+    _QUIET,
+    *(_RUNS[name] == bindparam(f"of_{name}") for name in ("portal_id", "resource", "mode", "status")),
+    _RUNS.id > bindparam("first_id"),
+    _RUNS.id <= bindparam("last_id"),
+    _RUNS.started_at.between(bindparam("started_at"), bindparam("last_start")),
+)
 
 
 def delete_old_runs(session: Session, now: datetime, *, keep: timedelta = KEEP) -> int:

@@ -50,7 +50,8 @@ class Database:
     def __init__(self, url: str, *, connections: int = 32) -> None:
         self.url: URL = parse_url(url)
         self.dialect: str = self.url.get_backend_name()
-        self._pool: dict[str, Any] = {"pool_size": min(5, connections), "max_overflow": max(0, connections - 5)}
+        # Those that were needed once stay open: a new one costs PostgreSQL more than all statements of a quiet turn.
+        self._pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_use_lifo": True}
         self._open = threading.local()
         self._writer = self._engine("IMMEDIATE")
         self._reader = self._engine("DEFERRED") if self.dialect == "sqlite" else self._writer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from worker.errors import NeedsReauth
@@ -12,7 +12,7 @@ from worker.storage.cipher import Cipher
 from worker.storage.models import Account, OAuthToken, Portal
 from worker.storage.session import Database
 from worker.storage.statements import change, is_over
-from worker.tokens import Grant, Token
+from worker.tokens import IDLE_REFRESH_AGE, Grant, Token
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a webhook's secret ends."""
@@ -183,8 +183,17 @@ class SqlTokenStore:
         return values
 
 
-def token_dates(session: Session, *, portal_id: int | None = None) -> list[TokenDates]:
-    """The age of every account's pair, the one that ends first at the beginning."""
+def token_dates(
+    session: Session, *, portal_id: int | None = None, worth_a_look: tuple[datetime, timedelta] | None = None
+) -> list[TokenDates]:
+    """The age of every account's pair, the one that ends first at the beginning.
+
+    Args:
+        session: Any transaction.
+        portal_id: Only of this portal.
+        worth_a_look: Now, and how far `should_renew` looks ahead: without those of which it would say no anyway.
+            Thousands of pairs are looked at in every tick, and few of them are due.
+    """
     statement = (
         select(
             OAuthToken.account_id,
@@ -204,4 +213,15 @@ def token_dates(session: Session, *, portal_id: int | None = None) -> list[Token
     )
     if portal_id is not None:
         statement = statement.where(Account.portal_id == portal_id)
+    if worth_a_look is not None:
+        now, ahead = worth_a_look
+        coming = or_(Portal.next_run_at.is_(None), Portal.next_run_at <= now + ahead)
+        statement = statement.where(
+            Account.kind == "oauth",
+            Account.status == "ok",
+            or_(
+                OAuthToken.refresh_issued_at <= now - IDLE_REFRESH_AGE,
+                and_(Portal.status == "active", coming, OAuthToken.access_expires_at <= now + ahead),
+            ),
+        )
     return [TokenDates(**dict(row)) for row in session.execute(statement).mappings()]

@@ -79,9 +79,9 @@ class Renewal:
             self._busy.release()
 
     def _due(self) -> Iterator[TokenDates]:
-        with self._database.read() as session:
-            dates = [pair for pair in token_dates(session) if pair.kind == "oauth" and pair.account_status == "ok"]
         now = self._clock.now()
+        with self._database.read() as session:
+            dates = token_dates(session, worth_a_look=(now, self._tick + self._interval))
         for pair in dates:
             active = pair.portal_status == "active"
             if should_renew(
