@@ -109,22 +109,31 @@ def test_a_late_quiet_run_joins_the_folded_row(database: Database, portal_id: in
         assert (only.folded, only.calls) == (3, 6)
 
 
-def test_the_quiet_runs_of_many_portals_are_folded_in_one_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_database: Database, clock: FakeClock
+def test_the_runs_of_many_portals_are_folded_and_deleted_in_one_go(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sqlite_database: Database,
+    clock: FakeClock,
 ):
     """However few fold in one transaction; else their table would grow by the hour."""
     monkeypatch.setattr(runs, "FOLDS_AT_ONCE", 2)
+    monkeypatch.setattr(runs, "DELETED_AT_ONCE", 2)
     with sqlite_database.write() as session:
         ids = [connect(session, clock.now(), member_id=f"m{n}", domain=f"{n}.example").portal_id for n in range(5)]
         rows = [run(portal_id, clock) for portal_id in ids for _ in range(3)]
         runs.add_runs(session, rows)
     wiring = Wiring(Settings.load({"B24SYNC_DATA_DIR": str(tmp_path)}))
+    request.addfinalizer(wiring.close)
     wiring.clock = clock  # type: ignore[assignment]
     clock.advance(3 * 3_600)
     wiring.maintain()
-    wiring.close()
     with sqlite_database.read() as session:
         assert [one.folded for one in session.scalars(select(SyncRun))] == [3] * 5
+    clock.advance(31 * 86_400)
+    wiring.maintain()
+    with sqlite_database.read() as session:
+        assert session.scalars(select(SyncRun)).all() == []
 
 
 def test_only_like_runs_fold(database: Database, clock: FakeClock):

@@ -1,5 +1,6 @@
 """A turn in which the portal has no news: one request, a few statements, and nothing written but that it was."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,10 +11,12 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tests.integration.conftest import empty_database
-from tests.integration.mirror import OK, Mirror, Stage, counted_writes, statuses
+from tests.integration.mirror import OK, Mirror, Stage, statuses
 from worker.errors import LeaseLost
 from worker.sync.portal import Wish
 
+WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+[`\"]?(\w+)")
+WRITTEN = {"portals", "request_budgets", "sync_runs", "run_totals", "sync_cursors"}
 STATEMENTS = 18
 """Two for the lease, six for how the portal stands, three for its budgets, one for the token, one for the plan of the
 day, five for the end."""
@@ -46,6 +49,11 @@ def counted_statements() -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
+def written(statements: list[str]) -> set[str]:
+    """The tables that statements write."""
+    return {found[2] for statement in statements if (found := WRITE.match(statement))}
+
+
 @pytest.mark.parametrize(
     ("dialect", "more"),
     [
@@ -62,12 +70,11 @@ def test_a_quiet_turn_is_one_request_and_few_statements(stage: Stage, dialect: s
             for _ in range(4):
                 assert statuses(mirror.sync()) == OK
             mirror.portal.requests.reset()
-            with counted_statements() as statements, counted_writes() as writes:
+            with counted_statements() as statements:
                 assert statuses(mirror.sync()) == OK
             assert mirror.portal.requests.http == 1
             assert len(statements) <= STATEMENTS + more, "\n".join(statements)
-            assert writes.keys() == {"portals", "request_budgets", "sync_runs", "run_totals", "sync_cursors"}
-            assert [writes[name] for name in ("portals", "request_budgets", "sync_cursors")] == [2, 1, 4]
+            assert written(statements) == WRITTEN
             assert len(mirror.rows("sync_runs")) == 5 * 4
         finally:
             mirror.close()

@@ -8,12 +8,14 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, in
 from sqlalchemy.orm import Session
 
 from worker.storage.columns import storable
+from worker.storage.lookup import chunks
 from worker.storage.models import SyncRun
 from worker.storage.statements import change
 from worker.storage.totals import add_to_totals
 
 FOLD_AFTER = timedelta(hours=1)
 KEEP = timedelta(days=30)
+DELETED_AT_ONCE = 2000
 FOLDS_AT_ONCE = 500
 FOLD_WITHIN = timedelta(days=1)
 """What is older was folded before: to look through a month of hours again would cost more than to fold one."""
@@ -152,5 +154,7 @@ _DROP_SUMMED = delete(SyncRun.__table__).where(
 
 
 def delete_old_runs(session: Session, now: datetime, *, keep: timedelta = KEEP) -> int:
-    """Delete the runs that began before `keep`."""
-    return change(session, delete(SyncRun).where(SyncRun.started_at < now - keep))
+    """Delete runs that began before `keep`: at most 2,000 in one call, what remains by the next."""
+    old = select(SyncRun.id).where(SyncRun.started_at < now - keep).order_by(SyncRun.started_at).limit(DELETED_AT_ONCE)
+    found = session.scalars(old).all()
+    return sum(change(session, delete(SyncRun).where(SyncRun.id.in_(some))) for some in chunks(found))
