@@ -7,6 +7,8 @@ import pytest
 
 from tests.integration.mirror import OK, Mirror, Stage, statuses
 from tests.integration.test_sync_breaker import INTERVALS, due_in, seen
+from worker.emulator import PortalSpec
+from worker.sync.portal import Wish
 
 AWAY = 1_000_000
 
@@ -71,3 +73,29 @@ def test_an_account_with_a_live_token_reads_its_part(stage: Stage):
     assert reports["tasks"].fetched == 0
     assert reports["planner"].fetched > 0
     assert seen(mirror).breaker.state == "closed"
+
+
+def test_when_two_portals_got_no_answer_no_turn_asks_until_the_pause_is_over(stage: Stage):
+    """So those without a token hold no threads. Then one request decides, and all read on."""
+    mirror = stage.mirror(tasks=30, events=12, users=5, intervals=INTERVALS)
+    other = stage.emulator.add_portal(PortalSpec(name="other", seed=9, tasks=9), application_of=mirror.portal)
+    connected = mirror.wiring.connector.with_tokens(other.issue_tokens(other.admin_id))
+    server = stage.emulator.token_server
+    no_answer(mirror, stage)
+    server.expire(other)
+    asked = []
+    for portal_id in (mirror.portal_id, connected.portal_id, mirror.portal_id, connected.portal_id):
+        before = server.faults.met
+        outcome = mirror.engine().run(portal_id, Wish(at_once=True))
+        assert outcome is not None
+        assert {str(report.status) for report in outcome.reports} == {"failed"}
+        asked.append(server.faults.met - before)
+    assert min(asked[:2]) >= 1
+    assert asked[2:] == [0, 0]
+
+    server.faults.clear()
+    mirror.clock.advance(60)
+    for portal_id in (mirror.portal_id, connected.portal_id):
+        outcome = mirror.engine().run(portal_id, Wish(at_once=True))
+        assert outcome is not None
+        assert {str(report.status) for report in outcome.reports} == {"ok"}

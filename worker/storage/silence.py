@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 
-ANSWER_SECONDS = 300.0
+ANSWER_SECONDS = 120.0
 """For one word from a server that is at work on a statement; its machine may be well, and the way to it, while it says
-nothing. Ten times the longest wait for a lock, and longer than the longest statement, which deletes a large portal."""
+nothing. Four times the longest wait for a lock, and far longer than the longest statement, which deletes the tasks of a
+portal (measured: 200,000 of 2 KB in 1 s on PostgreSQL, 4 s on MariaDB)."""
 
 UNHEARD_SECONDS = 30
 """What was sent arrives within this, or the connection counts as broken: PostgreSQL's driver is told by the kernel."""
