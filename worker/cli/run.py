@@ -48,7 +48,8 @@ def run(program: App) -> None:
     Example:
       b24sync run
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the worker has its own handler
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the worker has its own handlers
+        signal.signal(number, lambda *_: sys.exit(0))
     logs.set_up(min(logging.getLogger().level, logging.INFO))  # without -v a daemon still tells what it does
     stop, wiring = program.stop, program.wiring
     wiring.ready_database  # noqa: B018 - a schema that is behind must be told before anything starts

@@ -75,6 +75,8 @@ class LeaseKeeper:
     def stop(self) -> None:
         """End the heartbeat, and give back what could not be given back before. Leases still held run out."""
         self._wake.set()
+        if (heart := self._thread) is not None and heart is not threading.current_thread():
+            heart.join(GIVE_BACK_SECONDS)  # its transaction, if it is in one, ends before the connections are closed
         self._give_back()
 
     def abandon(self) -> None:
