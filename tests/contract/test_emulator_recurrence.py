@@ -36,14 +36,36 @@ FIRST = date(2026, 1, 5)  # a Monday
     ],
     ids=["daily", "every-third-day", "weekly", "fortnightly", "starts-before-its-days", "monthly", "yearly"],
 )
-@pytest.mark.parametrize("first", [FIRST, date(2026, 1, 31), date(2024, 2, 29)], ids=["monday", "31st", "leap-day"])
+@pytest.mark.parametrize("first", [FIRST, date(2026, 1, 28), date(2024, 2, 1)], ids=["monday", "28th", "first"])
 def test_days_are_those_of_dateutil(rule: Rule, theirs: dict[str, Json], first: date) -> None:
-    """Also where a month lacks the day."""
+    """Where no month lacks the day."""
     start = datetime.combine(first, time())
     expected = [found.date() for found in rrule(dtstart=start, **theirs) if found.year < 2038]
 
     assert list(rule.days(first)) == expected
     assert rule.last_day(first) == (expected[-1] if rule.count else rule.until)
+
+
+@pytest.mark.parametrize(
+    ("rule", "first", "expected"),
+    [
+        (
+            Rule("MONTHLY", count=5),
+            date(2026, 1, 31),
+            ["2026-01-31", "2026-03-01", "2026-03-31", "2026-05-01", "2026-05-31"],
+        ),
+        (Rule("MONTHLY", 2, count=3), date(2027, 12, 30), ["2027-12-30", "2028-03-01", "2028-04-30"]),
+        (
+            Rule("YEARLY", count=5),
+            date(2024, 2, 29),
+            ["2024-02-29", "2025-03-01", "2026-03-01", "2027-03-01", "2028-02-29"],
+        ),
+    ],
+    ids=["31st", "every-second-30th", "leap-day"],
+)
+def test_where_a_month_lacks_the_day_the_next_one_begins(rule: Rule, first: date, expected: list[str]) -> None:
+    """The portal's own arithmetic, as read in the vendor's PHP; the RFC would have no instance."""
+    assert [day.isoformat() for day in rule.days(first)] == expected
 
 
 def test_an_endless_series_ends_in_2038() -> None:

@@ -15,7 +15,9 @@ from tests.contract.player import Player, printed
 from worker.bitrix24.client import Client
 from worker.config import Settings
 from worker.emulator.rest.methods import METHODS
+from worker.resources.probe import rest3
 from worker.storage import portals
+from worker.storage.capabilities import load_capabilities
 from worker.storage.models import Account, Base, Portal
 from worker.sync.portal import Wish
 from worker.sync.report import Mode, Report
@@ -26,6 +28,15 @@ Json: TypeAlias = Any
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 9, 21, 14, 30, tzinfo=UTC)
 OWN = {"portal_id", "raw", "content_hash", "visible_hash", "first_seen_at", "updated_at", "read_at"}
+WATERED = (
+    *((9, 21), (9, 23), (9, 30), (10, 7), (10, 14), (10, 21), (10, 28)),
+    *((11, 2), (11, 4), (11, 9), (11, 11), (11, 16), (11, 18), (11, 23), (11, 25), (11, 30)),
+    *((12, 2), (12, 7), (12, 9), (12, 14), (12, 16), (12, 21), (12, 23)),
+)
+"""Mondays and Wednesdays up to 24 December but for five Mondays, read off a calendar on the wall. The page prints one
+row of such a series, of a window that holds four of its days: so b24sync makes the instances."""
+LAST_SUMMER_DAY = (10, 24)
+
 EXPECTED = {
     "tasks": [
         {
@@ -86,10 +97,11 @@ EXPECTED = {
     "calendar_occurrences": [
         {
             "event_id": 70,
-            "starts_at": datetime(2026, 9, 21, 14, 59, tzinfo=UTC),
-            "ends_at": datetime(2026, 9, 21, 15, 59, tzinfo=UTC),
+            "starts_at": datetime(2026, *day, 14 + (day > LAST_SUMMER_DAY), 59, tzinfo=UTC),
+            "ends_at": datetime(2026, *day, 15 + (day > LAST_SUMMER_DAY), 59, tzinfo=UTC),
             "all_day": False,
         }
+        for day in WATERED
     ],
     "event_attendees": [{"event_id": 70, "user_id": 11, "status": "H"}],
 }
@@ -114,9 +126,9 @@ class Stage:
         self.wiring.clock = self.clock  # type: ignore[assignment]  # before anything was made with it
         client_for = self.wiring.client_for
 
-        def steady(portal: Portal, account: Account) -> Client:
+        def steady(portal: Portal, account: Account, **options: Any) -> Client:  # noqa: ANN401 - client_for's
             """Pauses not left to chance: the clock jumps over them, and no heartbeat renews a lease meanwhile."""
-            client = client_for(portal, account)
+            client = client_for(portal, account, **options)
             client._jitter = lambda: 0.5
             return client
 
@@ -274,7 +286,7 @@ def test_every_method_that_we_call_has_a_sample():
     """Every name of a method (as the emulator knows them) that stands in our code, and `batch`."""
     files = [path for path in (ROOT / "worker").rglob("*.py") if "emulator" not in path.parts]
     quoted = {word for path in files for word in re.findall(r'"([a-z._]+)"', path.read_text(encoding="utf-8"))}
-    called = (quoted & METHODS.keys()) | {"batch"}
+    called = (quoted & METHODS.keys()) | {"batch", rest3.METHOD}
 
     assert {"tasks.task.list", "calendar.event.get", "event.offline.get", "app.info", "methods"} <= called
     assert called - printed().keys() == set()
@@ -282,7 +294,38 @@ def test_every_method_that_we_call_has_a_sample():
 
 def test_the_printed_answers_become_these_rows(stage: Stage):
     assert stage.rows() == EXPECTED
-    assert stage.player.calls >= {"tasks.task.list", "user.get", "calendar.event.getbyid", "event.bind", "feature.get"}
+    assert stage.player.calls >= {"tasks.task.list", "user.get", "event.bind", "feature.get", rest3.METHOD}
+    with stage.wiring.ready_database.read() as session:
+        found = {name: row.value for name, row in load_capabilities(session, stage.portal_id).items()}
+    assert found["calendar.expanded"] == "no"
+
+
+def test_an_answer_with_every_instance_makes_the_same_row_of_the_series(tmp_path: Path):
+    """As the vendor's PHP has it; then the series itself is asked for by its ID."""
+
+    def expanded(method: str, answer: Json) -> Json:
+        if method != "calendar.event.get":
+            return answer
+        (row,) = answer["result"]
+        second = row | {
+            "DATE_FROM": "09/23/2026 05:59:00 pm",
+            "DATE_TO": "09/23/2026 06:59:00 pm",
+            "DATE_FROM_FORMATTED": "Wed Sep 23 2026 17:59:00",
+            "DATE_TO_FORMATTED": "Wed Sep 23 2026 18:59:00",
+        }
+        return answer | {"result": [row | {"RINDEX": 0}, second | {"RINDEX": 1}]}
+
+    stage = Stage(tmp_path)
+    stage.player.change = expanded
+    with stage.player.server:
+        stage.connect()
+        assert [str(report.status) for report in stage.sync()] == ["ok"] * 4
+        rows = stage.rows()
+        stage.wiring.close()
+
+    assert "calendar.event.getbyid" in stage.player.calls
+    assert rows["calendar_occurrences"] == EXPECTED["calendar_occurrences"][:2]
+    assert rows | {"calendar_occurrences": EXPECTED["calendar_occurrences"]} == EXPECTED
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -60,12 +60,32 @@ def expanded(row: dict[str, Any], own_zone: str, window: tuple[datetime, datetim
 
 
 def walls(rule: str, first: datetime, zone: ZoneInfo, end: datetime) -> Iterator[datetime]:
-    """Wall clocks of a series. dateutil compares UNTIL with them, so it is brought to the same clock."""
+    """Wall clocks of a series, until it ends or the window does.
+
+    Where a month lacks the day the portal shows the first of the next one; dateutil, which has none there, is asked for
+    the months alone.
+    """
     parts = dict(part.split("=") for part in rule.split(";"))
-    until = parts.get("UNTIL", "")
+    latest = min(end.replace(tzinfo=None) + timedelta(days=2), _last(parts.pop("UNTIL", None), zone))
+    by_month = parts["FREQ"] in {"MONTHLY", "YEARLY"}
+    begin = first.replace(day=1) if by_month else first
+    series = rrulestr(";".join(f"{name}={value}" for name, value in parts.items()), dtstart=begin)
+    found = series.xafter(begin, count=_MANY, inc=True)
+    yield from takewhile(
+        lambda wall: wall <= latest, (_in_month(wall, first.day) if by_month else wall for wall in found)
+    )
+
+
+def _last(until: str | None, zone: ZoneInfo) -> datetime:
+    """UNTIL on the clock of the series."""
+    if until is None:
+        return datetime.max  # noqa: DTZ901 - a wall clock
     if until.endswith("Z"):
         last = datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).astimezone(zone)
-        parts["UNTIL"] = f"{last:%Y%m%dT%H%M%S}"
-    series = rrulestr(";".join(f"{name}={value}" for name, value in parts.items()), dtstart=first)
-    latest = end.replace(tzinfo=None) + timedelta(days=2)
-    yield from takewhile(lambda wall: wall < latest, series.xafter(first, count=_MANY, inc=True))
+        return last.replace(tzinfo=None)
+    return datetime.combine(datetime.strptime(until, "%Y%m%d").replace(tzinfo=UTC).date(), datetime.max.time())
+
+
+def _in_month(month: datetime, day: int) -> datetime:
+    found = month + timedelta(days=day - 1)
+    return found if found.month == month.month else found.replace(day=1)

@@ -111,7 +111,8 @@ What is said of `tasks` is asked of `users` (`user.get`) too, except `alone`.
 | does not understand `Z` in a filter | writes dates with `+00:00` |
 | understands no date in a filter | reads the whole list in every run |
 | means dates of other seasons by their suffix | reads them so |
-| shows series once | leaves the calendar `incomplete`: the instances are not to be had |
+| shows a series once | makes its instances from the rule, by the portal's own arithmetic; no call more |
+| has no series to show yet | looks at each series whether it came with its instances or once |
 | confirms offline events, hands them out once, or has none | confirms them, takes them as hints, or polls |
 
 The mirror is the same by every way. `b24sync doctor` names what is read a slower way, and why.

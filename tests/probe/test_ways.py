@@ -1,12 +1,15 @@
 """A portal that lies is read another way, and the mirror is the same."""
 
 from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import takewhile
 from typing import Any
 
 import pytest
 
 from tests.integration.mirror import OK, Mirror, Stage, statuses
 from worker.bitrix24.ways import Paging
+from worker.emulator.world.recurrence import Rule
 from worker.resources.capabilities import Ways, ways
 from worker.resources.times import offset_text, utc_text
 from worker.storage.capabilities import load_capabilities
@@ -115,13 +118,93 @@ def test_a_date_is_spelled_as_the_portal_understands_it(stage: Stage):
     assert blind.sync()["tasks"].changes == 0
 
 
-def test_a_series_without_instances_is_no_whole_calendar(stage: Stage):
-    """Nothing is invented and nothing deleted; the run says so."""
-    mirror = stage.mirror(tasks=10, events=200, series="once")
-    report = mirror.sync()["calendar"]
+CALENDAR = ("calendar_sections", "calendar_events", "calendar_occurrences", "event_attendees")
+_OURS = {"portal_id", "first_seen_at", "updated_at"}
 
-    assert report.status == "incomplete"
-    assert "their instances are not to be had" in (report.error or "")
+
+def calendar_rows(mirror: Mirror) -> dict[str, list[tuple[Any, ...]]]:
+    """The calendar's tables with everything that the portal told, payloads and hashes too."""
+    return {
+        table: sorted(
+            (tuple((name, value) for name, value in row.items() if name not in _OURS) for row in mirror.rows(table)),
+            key=repr,
+        )
+        for table in CALENDAR
+    }
+
+
+def an_eventful_day(portal: Any) -> None:  # noqa: ANN401 - the emulator's portal
+    """Every kind of change that a series can see."""
+    world, today = portal.world, portal.clock().date()
+    series = [event for event in world.events.values() if event.rule and event.event_id == event.parent_id]
+    near = {
+        event.event_id: [
+            day for day in takewhile(lambda day: day < today + timedelta(days=90), _days(event)) if day > today
+        ]
+        for event in series
+    }
+    busy = [event_id for event_id, days in near.items() if len(days) > 4]
+    assert len(busy) > 7
+    portal.delete_occurrence(busy[0], near[busy[0]][1])
+    portal.move_occurrence(busy[1], near[busy[1]][2], datetime.combine(near[busy[1]][2], time(17, 5)))
+    portal.split_series(busy[2], near[busy[2]][2], name="From now on")
+    portal.delete_event(busy[3])
+    portal.update_event(busy[4], rule=Rule("MONTHLY", 1, count=5))
+    portal.update_event(busy[5], rule=Rule("WEEKLY", 2, ("MO", "TH"), until=today + timedelta(days=50)))
+    portal.update_event(busy[6], rule=None)
+    for first, rule in ((date(2026, 8, 31), Rule("MONTHLY")), (date(2024, 2, 29), Rule("YEARLY"))):
+        begin = datetime.combine(first, time())
+        portal.create_event(portal.admin_id, begin, begin + timedelta(days=2), rule=rule, all_day=True)
+
+
+def _days(event: Any) -> Iterator[date]:  # noqa: ANN401 - the emulator's event
+    return (day for day in event.rule.days(event.starts.date()) if day not in event.excluded)
+
+
+def test_a_series_that_is_shown_once_has_the_rows_of_one_that_is_expanded(stage: Stage):
+    """Row for row, with payloads and hashes; through a day of changes, and while the window moves on."""
+    expanded, once = (
+        stage.mirror(tasks=5, events=300, users=9, seed=77, calendars="mine,company,everyone", series=series)
+        for series in ("expanded", "once")
+    )
+    assert (chosen(expanded).expands, chosen(once).expands) == (True, False)
+    for changes in (False, True, False):
+        if changes:
+            for mirror in (expanded, once):
+                an_eventful_day(mirror.portal)
+        for mirror in (expanded, once):
+            assert statuses(mirror.sync()) == OK
+            assert mirror.differences() == []
+        assert calendar_rows(once) == calendar_rows(expanded)
+        assert sum(report.changes for report in once.sync().values()) == 0
+        stage.clock.advance(40 * 86_400)
+        for mirror in (expanded, once):
+            mirror.connect(mirror.portal.admin_id)
+
+
+@pytest.mark.parametrize("series", ["expanded", "once"])
+def test_where_it_is_not_known_whether_series_are_expanded_each_is_looked_at(stage: Stage, series: str):
+    """A portal without any when it was connected; the first ones are right at once."""
+    portal = stage.portal(tasks=70, events=0, users=3, series=series)
+    for event_id in list(portal.world.events):
+        portal.delete_event(event_id)
+    mirror = stage.mirror(portal)
+    assert chosen(mirror).expands is None
+    first = mirror.now.date() - timedelta(days=300)
+    for rule in (
+        Rule("DAILY"),
+        Rule("WEEKLY", 1, ("MO", "FR")),
+        Rule("MONTHLY"),
+        Rule("YEARLY"),
+        Rule("DAILY", count=305),
+    ):
+        for day in (first, mirror.now.date()):
+            begin = datetime.combine(day, time(9))
+            portal.create_event(portal.admin_id, begin, begin + timedelta(hours=1), rule=rule)
+
+    assert statuses(mirror.sync()) == OK
+    assert mirror.differences() == []
+    assert sum(report.changes for report in mirror.sync().values()) == 0
 
 
 def test_a_list_that_shrinks_while_it_is_counted_loses_nobody(stage: Stage):

@@ -3,11 +3,13 @@
 The portal expands a series: each instance is a full row with the same ID, and only `DATE_FROM`, `DATE_TO`, their
 `_FORMATTED` forms and `RINDEX` are the instance's own (vendor: calendar/calendar-event/calendar-event-get.md shows the
 fields; that they repeat was read in the vendor's PHP). So a row of the listing does not tell where a series began: the
-hash leaves that out, and `with_master` fills it in from `calendar.event.getbyid`.
+hash leaves that out, and `with_master` fills it in from `calendar.event.getbyid`. A portal that shows a series once
+shows it where it began: calendar_series.py makes the instances then.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -25,11 +27,12 @@ from worker.resources.calendar_record import (
     span_of,
 )
 from worker.resources.calendar_sections import record_key
+from worker.resources.calendar_series import instances_of, is_whole
 from worker.resources.culture import Culture, learn
 from worker.resources.fields import is_nothing, json_dates, text_or_none, title_or_none, to_bool
 from worker.resources.hashing import canonical_fields, content_hash
 from worker.resources.records import Reject, payload_text, rows_of
-from worker.resources.recurrence import excluded_days, rule_text
+from worker.resources.recurrence import Rule, excluded_days, read_rule
 from worker.resources.times import formatted
 from worker.resources.viewer import Viewer
 
@@ -41,7 +44,8 @@ class EventSeen:
     Args:
         event_id: Its ID.
         row: The columns of calendar_events. For a series the four of its time are those of the first instance seen.
-        is_series: Whether it recurs: then only `with_master` makes its time right.
+        is_series: Whether it recurs.
+        needs_master: Whether an instance stands for the series: then only `with_master` makes its time right.
         occurrences: The columns of calendar_occurrences, for each instance that overlaps the window.
         attendees: User IDs and statuses, None where the portal did not tell.
         parent_event_id: The meeting's parent, where this is somebody's copy of it.
@@ -50,6 +54,7 @@ class EventSeen:
     event_id: int
     row: dict[str, Any]
     is_series: bool
+    needs_master: bool
     occurrences: list[dict[str, Any]]
     attendees: list[tuple[int, str]] | None
     parent_event_id: int | None
@@ -163,13 +168,20 @@ def _seen(instances: list[_Instance], reading: _Reading) -> EventSeen:
     """One event from its rows. The same instance in two slices has one start."""
     by_start = {instance.span.starts_at: instance for instance in reversed(instances)}
     first = by_start[min(by_start)]
-    row = _row(first, reading)
+    viewer, culture = reading.viewer, reading.culture
+    rule = read_rule(first.record.rrule, culture=culture, server_offset=viewer.server_offset)
+    excluded = excluded_days(first.record.exdate, culture)
+    row = _row(first, reading, rule, excluded)
     spans = [by_start[start].span for start in sorted(by_start)]
+    is_master = rule is not None and is_whole(first.record, first.span, viewer, len(spans))
+    if rule is not None and is_master:
+        spans = instances_of(first.record, rule, excluded, viewer, reading.window)
     attendees = attendees_of(first.record)
     return EventSeen(
         event_id=first.record.id,
         row=row,
-        is_series=row["recurrence_rule"] is not None,
+        is_series=rule is not None,
+        needs_master=rule is not None and not is_master,
         occurrences=[
             {"event_id": first.record.id, "all_day": row["all_day"], **span._asdict()}
             for span in spans
@@ -186,7 +198,7 @@ def _in_window(span: Span, window: Window) -> bool:
     return window.overlaps(span.starts_at, span.ends_at)
 
 
-def _row(first: _Instance, reading: _Reading) -> dict[str, Any]:
+def _row(first: _Instance, reading: _Reading, rule: Rule | None, excluded: list[date]) -> dict[str, Any]:
     record, raw, span = first
     is_meeting = to_bool(record.is_meeting, "IS_MEETING") or False
     content: dict[str, Any] = {
@@ -201,14 +213,8 @@ def _row(first: _Instance, reading: _Reading) -> dict[str, Any]:
         "location": text_or_none(record.location or None),
         "all_day": record.all_day,
         "time_zone": None if record.all_day else text_or_none(record.tz_from),
-        "recurrence_rule": rule_text(
-            record.rrule,
-            all_day=record.all_day,
-            clock=clock_from(record, reading.viewer),
-            culture=reading.culture,
-            server_offset=reading.viewer.server_offset,
-        ),
-        "excluded_dates": json_dates(excluded_days(record.exdate, reading.culture)),
+        "recurrence_rule": rule and rule.text(all_day=record.all_day, clock=clock_from(record, reading.viewer)),
+        "excluded_dates": json_dates(excluded),
         "meeting_host_id": (record.meeting_host or None) if is_meeting else None,
         "is_meeting": is_meeting,
         "importance": text_or_none(record.importance),
@@ -219,7 +225,7 @@ def _row(first: _Instance, reading: _Reading) -> dict[str, Any]:
         "title_masked": record.is_title_masked,
     }
     # An instance's own time is the event's only where there is one instance; a series has its limits instead.
-    when = (record.date_from_ts_utc, record.date_to_ts_utc, record.dt_length) if content["recurrence_rule"] else span
+    when = (record.date_from_ts_utc, record.date_to_ts_utc, record.dt_length) if rule else span
     custom = canonical_fields(reader.custom(raw), reading.viewer.tasks_clock)
     # A stand-in for the name is in the viewer's language. The status of a meeting is that of the row's owner, whoever
     # reads it: each participant has a row. What is the viewer's own (offsets, RINDEX) no hash covers.

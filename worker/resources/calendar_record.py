@@ -89,32 +89,38 @@ class Span(NamedTuple):
     ends_on: date | None = None
 
 
-def span_of(record: EventRecord, viewer: Viewer) -> Span:
-    """When the instance is that a record shows. Raises Rejected.
+def span_of(record: EventRecord, viewer: Viewer, day: date | None = None) -> Span:
+    """When the instance is that a record shows, or the one of the same series on another `day`. Raises Rejected.
 
     Never by `DATE_FROM_TS_UTC`: that is the series', and off by the server's offset where the server is not in UTC.
     """
-    start = _wall(record.date_from_formatted, "DATE_FROM_FORMATTED")
+    own = wall_from(record)
+    start = own if day is None else datetime.combine(day, own.time())
     try:
-        return _days(record, start) if record.all_day else _timed(record, start, viewer)
+        return _days(record, start, start - own) if record.all_day else _timed(record, start, start - own, viewer)
     except OverflowError as error:
         raise Rejected(f"DT_LENGTH: {record.dt_length} leads out of the calendar") from error
 
 
-def _days(record: EventRecord, start: datetime) -> Span:
+def wall_from(record: EventRecord) -> datetime:
+    """What the clock on the wall shows when it begins. Raises Rejected."""
+    return _wall(record.date_from_formatted, "DATE_FROM_FORMATTED")
+
+
+def _days(record: EventRecord, start: datetime, later: timedelta) -> Span:
     first = start.date()
     if record.date_to_formatted:
-        last = _wall(record.date_to_formatted, "DATE_TO_FORMATTED").date()
+        last = (_wall(record.date_to_formatted, "DATE_TO_FORMATTED") + later).date()
     else:
         last = first + timedelta(days=max(0, (record.dt_length or 0) // _DAY_SECONDS - 1))
     return Span(midnight(first), midnight(last), first, last)
 
 
-def _timed(record: EventRecord, start: datetime, viewer: Viewer) -> Span:
+def _timed(record: EventRecord, start: datetime, later: timedelta, viewer: Viewer) -> Span:
     starts_at = instant_of(clock_from(record, viewer), start, "DATE_FROM_FORMATTED")
     if record.dt_length and record.dt_length > 0:
         return Span(starts_at, starts_at + timedelta(seconds=record.dt_length))
-    end = _wall(record.date_to_formatted, "DATE_TO_FORMATTED")
+    end = _wall(record.date_to_formatted, "DATE_TO_FORMATTED") + later
     clock = _clock(record.tz_to, "TZ_TO") or clock_from(record, viewer)
     return Span(starts_at, instant_of(clock, end, "DATE_TO_FORMATTED"))
 

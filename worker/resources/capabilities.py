@@ -39,13 +39,14 @@ class Ways:
         lists: By resource.
         spells: By resource, how a date is written in a filter; None: none is understood, so everything is read.
         trust_suffix: Whether dates of tasks are right with the suffix that they carry, whatever the season.
-        expands: Whether series come expanded; False: their instances are not to be had.
+        expands: Whether series come expanded; False: once, so they are expanded here; None: not known, so it is looked
+            at for each series.
     """
 
     lists: Mapping[str, ListWay] = field(default_factory=dict)
     spells: Mapping[str, Spell | None] = field(default_factory=lambda: USUAL)
     trust_suffix: bool = False
-    expands: bool = True
+    expands: bool | None = None
 
     def of(self, resource: str) -> ListWay:
         return self.lists.get(resource, ListWay())
@@ -56,7 +57,7 @@ class Ways:
         return [changed(spell(since)) for changed in resource.changed_filters] if spell else [{}]
 
 
-AS_DOCUMENTED = Ways(lists={name: ListWay(Paging.CHAINED, uncounted=True) for name in USUAL})
+AS_DOCUMENTED = Ways(lists={name: ListWay(Paging.CHAINED, uncounted=True) for name in USUAL}, expands=True)
 """A portal that keeps to every page."""
 
 
@@ -74,7 +75,7 @@ def ways(known: Mapping[str, Known]) -> Ways:
         lists={name: _list_way(name, value) for name in resources},
         spells={"tasks": tasks, "users": None if value("dates.users") == NO else offset_text},
         trust_suffix=value("dates.other_season") == SUFFIX,
-        expands=value("calendar.expanded") != NO,
+        expands={YES: True, NO: False}.get(value("calendar.expanded")),
     )
 
 
@@ -111,11 +112,7 @@ def slower(known: Mapping[str, Known]) -> list[str]:
     for bad, name, text in (
         (chosen.spells["users"] is None, "dates.users", "all users are read in every run"),
         (chosen.trust_suffix, "dates.other_season", "dates of tasks are read by their suffix"),
-        (
-            not chosen.expands,
-            "calendar.expanded",
-            "the calendar stays incomplete, for series come without their instances",
-        ),
+        (chosen.expands is False, "calendar.expanded", "series are expanded here, by their rules"),
     ):
         if bad:
             told.append(f"{text}: {_why(known, [name])}")

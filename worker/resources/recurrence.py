@@ -1,6 +1,7 @@
 """The rule of a series as RFC 5545 text (vendor: calendar/_includes/calendar_event_fields.md, RRULE)."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -19,15 +20,48 @@ _ORDINAL = re.compile(r"[+-]?\d{1,2}")
 _LAST_SECOND = time(23, 59, 59)
 
 
-def rule_text(
-    rule: object, *, all_day: bool, clock: WallClock, culture: Culture, server_offset: timedelta
-) -> str | None:
-    """The rule as text, None for a single event. Raises Rejected.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a series recurs.
+
+    Args:
+        frequency: As RFC 5545 names it.
+        interval: Every so many of its days, weeks, months, years.
+        count: After so many instances it ends, those that were deleted included.
+        last_day: Else its last day, on its own calendar; None: it has no end.
+        by_day: The days in the order of the week, ordinals (`-1FR`) kept.
+    """
+
+    frequency: str
+    interval: int = 1
+    count: int | None = None
+    last_day: date | None = None
+    by_day: tuple[str, ...] = ()
+
+    def text(self, *, all_day: bool, clock: WallClock) -> str:
+        """RFC 5545. Raises Rejected.
+
+        Args:
+            all_day: Whether UNTIL is a plain day.
+            clock: The event's clock: a timed series ends with the last second of the last day on it.
+        """
+        parts = [f"FREQ={self.frequency}"]
+        if self.interval > 1:
+            parts.append(f"INTERVAL={self.interval}")
+        if self.count:
+            parts.append(f"COUNT={self.count}")
+        elif self.last_day:
+            parts.append(f"UNTIL={_until(self.last_day, all_day=all_day, clock=clock)}")
+        if self.by_day:
+            parts.append(f"BYDAY={','.join(self.by_day)}")
+        return ";".join(parts)
+
+
+def read_rule(rule: object, *, culture: Culture, server_offset: timedelta) -> Rule | None:
+    """The rule of a record, None for a single event. Raises Rejected.
 
     Args:
         rule: RRULE as decoded: a map, a text, or one of PHP's nothings.
-        all_day: Whether UNTIL is a plain day.
-        clock: The event's clock: a timed series ends with the last second of the last day on it.
         culture: How the answer writes its dates.
         server_offset: The portal server's offset, for UNTIL_TS.
     """
@@ -39,16 +73,14 @@ def rule_text(
         return None
     if frequency not in _FREQUENCIES:
         raise Rejected(f"RRULE.FREQ: {shown(parts['FREQ'])} is no frequency")
-    text = [f"FREQ={frequency}"]
-    if (interval := to_int(parts.get("INTERVAL"), "RRULE.INTERVAL") or 1) > 1:
-        text.append(f"INTERVAL={interval}")
-    if count := to_int(parts.get("COUNT"), "RRULE.COUNT"):
-        text.append(f"COUNT={count}")  # the portal fills UNTIL as well then; RFC 5545 allows only one of them
-    elif last_day := _last_day(parts, culture, server_offset):
-        text.append(f"UNTIL={_until(last_day, all_day=all_day, clock=clock)}")
-    if days := _by_day(parts.get("BYDAY")):
-        text.append(f"BYDAY={','.join(days)}")
-    return ";".join(text)
+    count = to_int(parts.get("COUNT"), "RRULE.COUNT") or None
+    return Rule(
+        frequency,
+        interval=max(1, to_int(parts.get("INTERVAL"), "RRULE.INTERVAL") or 1),
+        count=count,  # the portal fills UNTIL as well then; RFC 5545 allows only one of them
+        last_day=None if count else _last_day(parts, culture, server_offset),
+        by_day=tuple(_by_day(parts.get("BYDAY"))),
+    )
 
 
 def _parts(rule: object) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Viewer:
         events_zone: The zone of events that name none, where they are in another one's calendar than the user's.
         trust_suffix: Whether dates of tasks mean what they say, suffix and all; elsewhere their digits are of their
             own season in the zone (as probed).
+        series_expanded: Whether a series is shown by all of its instances; False: once; None: not known (as probed).
     """
 
     user_id: int
@@ -37,6 +38,7 @@ class Viewer:
     portal_now: datetime
     events_zone: tzinfo | None = None
     trust_suffix: bool = False
+    series_expanded: bool | None = True
 
     @cached_property
     def tasks_clock(self) -> TaskClock:
@@ -60,7 +62,7 @@ class Viewer:
     def eyes(self) -> str:
         """All that an event's meaning depends on besides its text: to equal eyes an equal text says the same."""
         clocks = (self.zone, self.events_zone, self.server_offset, *self.tasks_clock.offsets)
-        return " ".join(map(str, (self.user_id, *clocks, self.trust_suffix)))
+        return " ".join(map(str, (self.user_id, *clocks, self.trust_suffix, self.series_expanded)))
 
     @property
     def server_zone(self) -> tzinfo:

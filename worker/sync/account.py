@@ -60,7 +60,7 @@ class AccountPull:
             raise BadAnswer("the portal did not tell its time", method="batch")
         turn = self._turn
         viewer = viewer_from_profile(profile.result, answers.time.portal_now)
-        turn.viewer = replace(viewer, trust_suffix=turn.ways.trust_suffix)
+        turn.viewer = replace(viewer, trust_suffix=turn.ways.trust_suffix, series_expanded=turn.ways.expands)
         turn.is_admin = is_admin(profile.result)
         if isinstance(scope, Answer):  # refused for some kinds of account: then what was granted at connect stays
             turn.scope = frozenset(granted_scopes(scope))

@@ -1,8 +1,9 @@
 """The pull of the calendars: every window is read whole in every run, owner by owner, many owners a batch.
 
-The portal gives no paging, no order and no "changed since" for events, and expands every series. So a run reads each
-owner's window completely, writes what differs, and asks `calendar.event.getbyid` for two kinds of events only: new or
-changed series (the expansion hides their first instance) and events that are not in the window any more.
+The portal gives no paging, no order and no "changed since" for events, and expands every series (what a portal that
+shows them once needs, calendar_series.py does). So a run reads each owner's window completely, writes what differs, and
+asks `calendar.event.getbyid` for two kinds of events only: new or changed series (the expansion hides their first
+instance) and events that are not in the window any more.
 """
 
 from collections import deque
@@ -123,8 +124,6 @@ class CalendarPull:
     def _close(self) -> None:
         """All owners are read: may what is missing be asked for?"""
         self._keep_doubts()
-        if not self._turn.ways.expands:
-            raise IncompleteRun("this portal shows series once: their instances are not to be had")
         if self._trouble is not None:
             raise IncompleteRun(f"a calendar could not be read: {self._trouble}") from self._trouble
         if doubted := sorted(self._doubts.standing):

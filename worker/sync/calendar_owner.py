@@ -159,7 +159,7 @@ class OwnerReading:
             self._ask()
 
     def _ask_masters(self, events: Sequence[EventSeen]) -> None:
-        for event_id in sorted(self._known.unknown_series([seen for seen in events if seen.is_series])):
+        for event_id in sorted(self._known.unknown_series([seen for seen in events if seen.needs_master])):
             call = master_call(f"cm{self._number}x{event_id}", event_id)
             if call.key not in self._master_calls:
                 self._master_calls[call.key] = event_id

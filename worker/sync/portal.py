@@ -217,7 +217,7 @@ class PortalSync:
             options=agenda.options,
             standing=agenda.standing,
             scope=frozenset(filter(None, account.scope.split(","))),
-            ways=self._ways_of(account, agenda),
+            ways=self._ways(agenda.portal, account, agenda.standing.capabilities, agenda.halted),
             queue_looked_at=self._queue_looked_at,
         )
         pulls = pulls_of(turn, agenda.plans, reports)
@@ -229,11 +229,6 @@ class PortalSync:
                 portals.set_account_status(session, account.id, status, trouble.reason, token_version=version)
             account.status = status  # for the turn's other accounts
         return trouble
-
-    def _ways_of(self, account: Account, agenda: _Agenda) -> Ways:
-        if not account.is_primary:
-            return Ways()
-        return self._ways(agenda.portal, account, agenda.standing.capabilities, agenda.halted)
 
     def _more_clients(self, account: Account, agenda: _Agenda) -> list[Client]:
         """For the further chains of a full reading: each sends from a thread of its own."""

@@ -106,9 +106,10 @@ class Prober:
     ) -> Ways:
         """How to read the portal, probed anew when it is time; what fails then is told to the log alone.
 
-        `known` is what is stored of it.
+        `known` is what is stored of it. Only the primary account probes: another one sees less, so it would have less
+        to look at.
         """
-        if self._due(known) and self.try_probe(portal, account, halted):
+        if account.is_primary and self._due(known) and self.try_probe(portal, account, halted):
             known = self._known(portal)
         return ways(known)
 

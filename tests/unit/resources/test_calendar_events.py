@@ -1,6 +1,7 @@
 """Events and their instances: rows shaped as calendar-event-get.md prints them, with values of our own."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -182,6 +183,59 @@ def test_a_series_is_one_row_and_its_instances():
     assert [found["starts_at"].date() for found in seen.occurrences] == days
     assert {found["ends_at"] - found["starts_at"] for found in seen.occurrences} == {timedelta(minutes=30)}
     assert seen.row["starts_at"] == utc(2026, 11, 24, 14)  # the earliest seen, until the master is asked
+
+
+BEGINNING = instance(date(2026, 9, 1))
+ONCE, UNKNOWN = replace(VIEWER, series_expanded=False), replace(VIEWER, series_expanded=None)
+
+
+@pytest.mark.parametrize("viewer", [ONCE, UNKNOWN], ids=["once", "unknown"])
+def test_a_series_that_is_shown_once_is_expanded_by_its_rule(viewer: Viewer):
+    """The window begins in summer time; the hour on the wall stays, and the days of EXDATE are left out."""
+    seen = one(BEGINNING, viewer=viewer, span=window(NOW, 60, 20))
+    walls = [(found["starts_at"], found["ends_at"] - found["starts_at"]) for found in seen.occurrences]
+    summer = [utc(2026, 9, 29, 13), utc(2026, 10, 6, 13), utc(2026, 10, 13, 13), utc(2026, 10, 20, 13)]
+    winter = [utc(2026, 10, 27, 14), utc(2026, 11, 3, 14), utc(2026, 11, 10, 14), utc(2026, 11, 24, 14)]
+    assert walls == [(at, timedelta(minutes=30)) for at in [*summer, *winter, utc(2026, 12, 8, 14)]]
+    assert (seen.row["starts_at"], seen.needs_master) == (utc(2026, 9, 1, 13), False)
+
+
+def test_a_series_of_whole_days_that_is_shown_once_is_expanded_too():
+    """Two days each; one that ends on the window's first day is part of it. The 31st is the first of the next month."""
+    rule = {"FREQ": "MONTHLY", "INTERVAL": 1, "COUNT": 4}
+    days = {"DATE_FROM_FORMATTED": "Mon Aug 31 2026", "DATE_TO_FORMATTED": "Tue Sep 01 2026", "EXDATE": "10/31/2026"}
+    seen = one(
+        {**ALL_DAY, **days, "RRULE": rule, "DATE_FROM_TS_UTC": "1788134400"}, viewer=ONCE, span=window(NOW, 52, 90)
+    )
+    spans = [(found["starts_on"], found["ends_on"]) for found in seen.occurrences]
+    assert spans == [(date(2026, 10, 1), date(2026, 10, 2)), (date(2026, 12, 1), date(2026, 12, 2))]
+
+
+def test_a_row_that_does_not_begin_its_series_is_not_expanded():
+    """What its rule is counted from is not told. Where it is not known how series are shown, it is an instance."""
+    later = instance(date(2026, 9, 8))
+    (reject,) = read(later, viewer=ONCE).rejects
+    assert "not where it begins" in reject.reason
+    seen = one(instance(date(2026, 11, 24)), viewer=UNKNOWN)
+    assert ([found["starts_at"] for found in seen.occurrences], seen.needs_master) == ([utc(2026, 11, 24, 14)], True)
+
+
+def test_a_row_without_a_stamp_is_believed_where_series_are_shown_once():
+    assert len(one({**BEGINNING, "DATE_FROM_TS_UTC": None}, viewer=ONCE).occurrences) > 20
+    assert one({**BEGINNING, "DATE_FROM_TS_UTC": None}, viewer=UNKNOWN).needs_master
+
+
+@pytest.mark.parametrize("viewer", [ONCE, UNKNOWN], ids=["once", "unknown"])
+def test_several_rows_of_a_series_are_its_instances_whatever_is_known(viewer: Viewer):
+    days = [date(2026, 11, 24), date(2026, 12, 8)]
+    seen = one(*(instance(day) for day in days), viewer=viewer)
+    assert [found["starts_at"].date() for found in seen.occurrences] == days
+    assert seen.needs_master
+
+
+def test_a_frequency_without_instances_is_a_rejection():
+    (reject,) = read({**BEGINNING, "RRULE": {"FREQ": "HOURLY"}}, viewer=ONCE).rejects
+    assert "HOURLY" in reject.reason
 
 
 def test_an_instance_in_two_slices_is_seen_once():

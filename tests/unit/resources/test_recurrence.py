@@ -8,7 +8,7 @@ import pytest
 
 from worker.errors import Rejected
 from worker.resources.culture import Culture, Order
-from worker.resources.recurrence import excluded_days, rule_text
+from worker.resources.recurrence import excluded_days, read_rule
 from worker.resources.times import wall_clock
 
 BERLIN = wall_clock(ZoneInfo("Europe/Berlin"))
@@ -17,7 +17,8 @@ ENDLESS: dict[str, Any] = {"UNTIL": "01/01/2038", "~UNTIL": "", "UNTIL_TS": 2145
 
 
 def text_of(rule: object, *, all_day: bool = False, culture: Culture = US, offset: int = 0) -> str | None:
-    return rule_text(rule, all_day=all_day, clock=BERLIN, culture=culture, server_offset=timedelta(hours=offset))
+    read = read_rule(rule, culture=culture, server_offset=timedelta(hours=offset))
+    return read.text(all_day=all_day, clock=BERLIN) if read else None
 
 
 @pytest.mark.parametrize("nothing", [None, "", [], {}, False, {"FREQ": "NONE"}, {"FREQ": ""}], ids=repr)

@@ -1,4 +1,8 @@
-"""Which days a series falls on: RFC 5545 as far as the portal speaks it (FREQ, INTERVAL, BYDAY, COUNT, UNTIL)."""
+"""Which days a series falls on: RFC 5545 as far as the portal speaks it (FREQ, INTERVAL, BYDAY, COUNT, UNTIL).
+
+In one thing the portal does otherwise: where a month lacks the day it shows the first of the next month, where the RFC
+has no instance (read in the vendor's PHP).
+"""
 
 import calendar
 from collections.abc import Iterator
@@ -53,9 +57,8 @@ class Rule:
             year, month = divmod(total, 12)
             if year > FAR.year:
                 return
-            # A day that a month does not have is left out, not moved (RFC 5545, 3.3.10).
-            if first.day <= calendar.monthrange(year, month + 1)[1]:
-                yield date(year, month + 1, first.day)
+            short = first.day > calendar.monthrange(year, month + 1)[1]
+            yield date(year, month + 2, 1) if short else date(year, month + 1, first.day)
             step += 1
 
     def _weekly(self, first: date) -> Iterator[date]:
