@@ -1,7 +1,8 @@
-"""Records one whole reading of a portal into a file, and replays such a file: both into a mirror made for it.
+"""Records two readings of a portal into a file, and replays such a file: both into a mirror made for it.
 
-A recording is made against an empty mirror, so that a replay, which begins with an empty one too, asks the same calls.
-The operator's own mirror is not touched: only tokens are renewed in it, and requests counted.
+One whole reading, and after it one by the changes since, as the daemon makes them. A recording is made against an empty
+mirror, so that a replay, which begins with an empty one too, asks the same calls. The operator's own mirror is not
+touched: only tokens are renewed in it, and requests counted.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from worker.errors import UsageError
 from worker.resources.capabilities import Ways, ways
 from worker.resources.events import EventsMode
 from worker.resources.probe.finding import Finding
-from worker.storage import portals, schema
+from worker.storage import schema
 from worker.storage.capabilities import load_capabilities
 from worker.storage.connections import register_account
 from worker.storage.models import Account, Portal, PortalCapability
@@ -34,12 +35,24 @@ from worker.sync.lease import LeaseKeeper
 from worker.sync.plan import Intervals
 from worker.sync.portal import PortalSync, Wish
 from worker.sync.probe import Halted
-from worker.sync.report import Mode, Report
+from worker.sync.report import Mode, Report, Status
 from worker.sync.turn import SyncOptions
 from worker.wiring import Wiring
 
 _LONG = timedelta(days=1)  # nothing is due again in a mirror that lives for one reading
-FIGURES = ("resource", "mode", "status", "fetched", "inserted", "rejected", "http_requests", "calls", "retries")
+ROUNDS = (Wish(mode=Mode.FULL, at_once=True), Wish(at_once=True))
+FIGURES = (
+    "resource",
+    "mode",
+    "status",
+    "fetched",
+    "inserted",
+    "updated",
+    "rejected",
+    "http_requests",
+    "calls",
+    "retries",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +66,12 @@ class _Reader:
     found: Mapping[str, str]
 
     def ways(self, _portal: Portal, _account: Account, _known: Mapping[str, PortalCapability], _halted: Halted) -> Ways:
-        """How the portal is read: as the operator's own mirror reads it."""
-        return ways({name: Finding(name, value, "") for name, value in self.found.items()})
+        """How the portal is read: as the operator's own mirror reads it.
+
+        But without events: what is taken from the portal's queue would be taken from the daemon.
+        """
+        known = ways({name: Finding(name, value, "") for name, value in self.found.items()})
+        return replace(known, events=EventsMode.POLLING)
 
 
 def record(wiring: Wiring, portal: Portal, account: Account, file: TextIO) -> list[Report]:
@@ -74,6 +91,7 @@ def record(wiring: Wiring, portal: Portal, account: Account, file: TextIO) -> li
             "calendars": list(options.calendars),
             "past_days": options.past_days,
             "future_days": options.future_days,
+            "rounds": len(ROUNDS),
         }
     )
 
@@ -88,6 +106,7 @@ def record(wiring: Wiring, portal: Portal, account: Account, file: TextIO) -> li
             options=options,
             client_for=client,
             stopping=wiring.stop.is_set,
+            rounds=len(ROUNDS),
         )
     recorder.write({"reports": [{name: report.as_dict()[name] for name in FIGURES} for report in reports]})
     return reports
@@ -115,6 +134,7 @@ def replay(wiring: Wiring, path: Path, url: str | None) -> list[Report]:
             options=options,
             client_for=client,
             stopping=wiring.stop.is_set,
+            rounds=int(recording.header.get("rounds", 1)),  # older recordings hold one
         )
 
 
@@ -158,8 +178,9 @@ def _read(
     options: SyncOptions,
     client_for: Callable[[Portal, Account], Client],
     stopping: Callable[[], bool],
+    rounds: int,
 ) -> list[Report]:
-    """One whole reading. Without events: taking them from the portal's queue would take them from the daemon."""
+    """The rounds, one after the other; the next one only where the one before it was whole."""
     with database.write() as session:
         account = register_account(
             session,
@@ -174,10 +195,9 @@ def _read(
             time_zone=None,
             now=clock.now(),
         )
-        portals.save_events_mode(session, account.portal_id, EventsMode.POLLING, now=clock.now())
     leases = LeaseKeeper(database, clock, "recording")
     try:
-        outcome = PortalSync(
+        sync = PortalSync(
             database=database,
             clock=clock,
             leases=leases,
@@ -186,7 +206,12 @@ def _read(
             intervals=Intervals(*[_LONG] * 3),
             options=options,
             stopping=stopping,
-        ).run(account.portal_id, Wish(mode=Mode.FULL, at_once=True))
+        )
+        reports: list[Report] = []
+        for wish in ROUNDS[:rounds]:
+            if all(report.status is Status.OK for report in reports):
+                outcome = sync.run(account.portal_id, wish)
+                reports += outcome.reports if outcome else []
     finally:
         leases.stop()
-    return outcome.reports if outcome else []
+    return reports

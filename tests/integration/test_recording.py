@@ -19,6 +19,7 @@ from worker.emulator import Portal
 from worker.storage import portals
 from worker.storage.models import Base
 from worker.storage.session import Database
+from worker.sync.portal import Wish
 from worker.sync.report import Mode
 from worker.wiring import Wiring
 
@@ -113,6 +114,52 @@ def test_a_recording_replays_to_the_mirror_that_the_portal_gives(stage: Stage, t
     for classes in (stand_ins, hashes):  # one stand-in for one text, and no stand-in for two
         assert {len(found) for found in classes.values()} == {1}
         assert max(Counter(next(iter(found)) for found in classes.values()).values()) == 1
+
+
+def test_the_second_reading_is_by_what_changed_and_replays_to_the_same_figures(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A task, a user and a series that change between the two."""
+    mirror = stage.mirror(tasks=70, events=20)
+    world = mirror.portal.world
+    series = next(event for event in world.events.values() if event.name.startswith("Night shift"))
+    run = recording.PortalSync.run
+
+    def changing(sync: Any, portal_id: int, wish: Wish) -> Any:  # noqa: ANN401
+        if wish.mode is None and mirror.portal.requests.http:
+            mirror.portal.update_task(world.task_ids[3], title="changed")
+            mirror.portal.update_user(max(world.users), last_name="Other")
+            mirror.portal.update_event(series.event_id, name="changed")
+        return run(sync, portal_id, wish)
+
+    monkeypatch.setattr(recording.PortalSync, "run", changing)
+    text = recorded(mirror)
+    told = json.loads(text.splitlines()[-1])["reports"]
+    assert [(one["resource"], one["mode"]) for one in told[4:] if one["mode"] != "full"] == [
+        ("users", "incremental"),
+        ("tasks", "incremental"),
+    ]
+    mirror.portal.requests.reset()
+    path = tmp_path / "recording.jsonl"
+    path.write_text(text)
+    again = recording.replay(Wiring(Settings.load({})), path, None)
+
+    assert sum(report.updated for report in again[4:]) == 3
+    assert [{name: report.as_dict()[name] for name in recording.FIGURES[:6]} for report in again] == [
+        {name: one[name] for name in recording.FIGURES[:6]} for one in told
+    ]
+
+
+def test_a_recording_of_one_reading_is_replayed_as_one(stage: Stage, tmp_path: Path):
+    """As an earlier b24sync has written it."""
+    mirror = stage.mirror(tasks=20, events=5)
+    head, *lines = recorded(mirror).splitlines(keepends=True)
+    header = json.loads(head)
+    del header["rounds"]
+    path = tmp_path / "recording.jsonl"
+    path.write_text(json.dumps(header) + "\n" + "".join(lines))
+
+    assert [str(one.status) for one in recording.replay(Wiring(Settings.load({})), path, None)] == ["ok"] * 4
 
 
 def test_two_recordings_have_different_stand_ins(stage: Stage):

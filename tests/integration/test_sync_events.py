@@ -193,18 +193,17 @@ def test_who_may_not_have_events_polls_and_asks_nothing(stage: Stage, who: str):
     assert row_of(mirror).events_checked_at == noted
 
 
-def test_a_portal_without_events_is_asked_once_a_day(stage: Stage):
-    """ERROR_METHOD_NOT_FOUND."""
+def test_a_portal_without_events_is_not_asked_for_them(stage: Stage):
+    """The probe has found that there are none; when it finds some, they are bound in the same turn."""
     mirror = fresh(stage, offline_events=False)
     for _ in range(3):
         assert statuses(mirror.sync()) == OK
-    assert mirror.portal.requests.calls["event.get"] == 1
+    assert mirror.portal.requests.calls["event.get"] == 0
     assert row_of(mirror).events_mode == "polling"
-    mirror.clock.advance(DAY)
-    mirror.connect(mirror.portal.admin_id)
-    for _ in range(2):
-        mirror.sync()
-    assert mirror.portal.requests.calls["event.get"] == 2
+    object.__setattr__(mirror.portal.spec, "offline_events", True)
+    mirror.clock.advance(7 * DAY)
+    mirror.sync()
+    assert row_of(mirror).events_mode == "confirm"
 
 
 def test_an_administrator_who_is_none_any_more_polls(mirror: Mirror):
@@ -406,6 +405,22 @@ def test_a_plan_that_ends_leaves_hints(mirror: Mirror):
     assert statuses(mirror.sync()) == OK
     assert row_of(mirror).events_mode == "hints"
     assert mirror.sync()["tasks"].deleted == 1
+    mirror.clock.advance(DAY)
+    mirror.connect(mirror.portal.admin_id)
+    mirror.sync()
+    assert row_of(mirror).events_mode == "hints"
+
+
+def test_a_plan_that_begins_is_found_by_the_next_probe(stage: Stage):
+    """And believed at once."""
+    mirror = fresh(stage, offline_extended=False)
+    mirror.sync()
+    object.__setattr__(mirror.portal.spec, "offline_extended", True)
+    mirror.connect(mirror.portal.admin_id)
+    mirror.portal.delete_task(ids(mirror)[2])
+    assert mirror.sync()["tasks"].deleted == 1
+    assert row_of(mirror).events_mode == "confirm"
+    assert mirror.portal.requests.calls["event.offline.clear"] == 1
 
 
 class Killed(BaseException):

@@ -52,7 +52,7 @@ MEANINGS = {
     "calendar.date_order": "how the portal's own dates are written: day_first or month_first",
     "calendar.expanded": "whether calendar.event.get shows every instance of a series, all with its ID",
     "calendar.texts": "whose clock DATE_FROM shows: the event's own, as DATE_FROM_FORMATTED does",
-    "calendar.ts_utc": "whether DATE_FROM_TS_UTC of single events is true UTC; never relied on",
+    "calendar.ts_utc": "whether DATE_FROM_TS_UTC of single events is true UTC; never relied on to the hour",
     "dates.offset": "whether filters of tasks understand `2026-11-23T09:00:00+00:00`",
     "dates.other_season": "how a task's date of another season is meant: by the user's zone, or by its suffix",
     "dates.tasks_zone": "whose offset the dates of tasks carry: user, server, either (they are equal) or other",
@@ -81,10 +81,10 @@ INTRODUCTION = """\
 
 Much of what a client must know of Bitrix24 stands on one page, or only in the vendor's code. So b24sync tries it
 before it relies on it: when a portal is connected, in the first turn a week later (a day later, if there was too little
-to look at), and whenever you run `b24sync doctor --probe`. It asks {count} requests that only read, and keeps what it
-found in the table `portal_capabilities`: `name`, `value`, `evidence` (what was seen; nothing personal) and `probed_at`.
-A probe that fails changes nothing, and fails nothing. Where there is nothing to look at the value is `unknown`, and
-b24sync takes the way that relies on least.
+to look at, or if who looked was no administrator), and whenever you run `b24sync doctor --probe`. It asks {count}
+requests that only read, and keeps what it found in the table `portal_capabilities`: `name`, `value`, `evidence` (what
+was seen; nothing personal) and `probed_at`. A probe that fails changes nothing, and fails nothing. Where there is
+nothing to look at the value is `unknown`, and b24sync takes the way that relies on least.
 
 This page is written by `make capabilities` and compared with a new measurement by `make test`.
 

@@ -1,6 +1,7 @@
 """A portal that lies is read another way, and the mirror is the same."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from itertools import takewhile
 from typing import Any
@@ -8,42 +9,68 @@ from typing import Any
 import pytest
 
 from tests.integration.mirror import OK, Mirror, Stage, statuses
-from worker.bitrix24.ways import Paging
+from worker.bitrix24.ways import ListWay, Paging
 from worker.emulator.world.recurrence import Rule
-from worker.resources.capabilities import Ways, ways
+from worker.resources.capabilities import USUAL, Ways, ways
+from worker.resources.events import EventsMode
 from worker.resources.times import offset_text, utc_text
 from worker.storage.capabilities import load_capabilities
 from worker.sync.report import Mode
 
-WAYS: dict[str, tuple[dict[str, Any], Paging]] = {
-    "honest": ({}, Paging.CHAINED),
-    "empty when it was connected": ({"tasks": 0, "users": 1}, Paging.PAGES),
-    "no >ID": ({"after_id": False}, Paging.COUNTED),
-    "no order": ({"ordered": False}, Paging.COUNTED),
-    "neither": ({"after_id": False, "ordered": False}, Paging.COUNTED),
-    "no start=-1": ({"uncounted": False}, Paging.CHAINED),
-    "no counts": ({"counts": False}, Paging.CHAINED),
-    "literal references": ({"references": "literal"}, Paging.PAGES),
-    "strict references": ({"references": "strict"}, Paging.CHAINED),
-    "no Z": ({"filter_dates": "no_z"}, Paging.CHAINED),
-    "a local Z": ({"filter_dates": "local_z", "server_zone": "America/New_York"}, Paging.CHAINED),
-    "no dates": ({"filter_dates": "none"}, Paging.CHAINED),
-    "honest suffixes": ({"date_suffix": "true"}, Paging.CHAINED),
-    "digits of today": ({"date_suffix": "fixed"}, Paging.CHAINED),
-    "no operating time": ({"operating": False}, Paging.CHAINED),
-    "everything at once": (
+
+@dataclass(frozen=True)
+class Case:
+    """What a portal does otherwise, and what of the way is then another than of an honest portal."""
+
+    spec: dict[str, Any] = field(default_factory=dict)
+    paging: Paging = Paging.CHAINED
+    uncounted: bool = True
+    otherwise: dict[str, Any] = field(default_factory=dict)
+
+
+HONEST = {"spells": USUAL, "trust_suffix": False, "expands": True, "events": EventsMode.POLLING}
+BLIND = {"spells": {"tasks": None, "users": None}}
+WAYS = {
+    "honest": Case(),
+    "empty when it was connected": Case({"tasks": 0, "users": 1}, Paging.PAGES, uncounted=False),
+    "no >ID": Case({"after_id": False}, Paging.COUNTED),
+    "no order": Case({"ordered": False}, Paging.COUNTED),
+    "neither": Case({"after_id": False, "ordered": False}, Paging.COUNTED),
+    "no start=-1": Case({"uncounted": False}, uncounted=False),
+    "no counts": Case({"counts": False}),
+    "literal references": Case({"references": "literal"}, Paging.PAGES),
+    "strict references": Case({"references": "strict"}),
+    "no Z": Case({"filter_dates": "no_z"}, otherwise={"spells": USUAL | {"tasks": offset_text}}),
+    "a local Z": Case(
+        {"filter_dates": "local_z", "server_zone": "America/New_York"},
+        otherwise={"spells": USUAL | {"tasks": offset_text}},
+    ),
+    "no dates": Case({"filter_dates": "none"}, otherwise=BLIND),
+    "honest suffixes": Case({"date_suffix": "true"}),
+    "digits of today": Case({"date_suffix": "fixed"}, otherwise={"trust_suffix": True}),
+    "no operating time": Case({"operating": False}),
+    "billed batches": Case({"billing": "batch"}),
+    "no REST 3.0": Case({"rest3": 0}),
+    "series shown once": Case({"series": "once"}, otherwise={"expands": False}),
+    "days first": Case({"culture": "day_first"}),
+    "events to confirm": Case({"offline_events": True}, otherwise={"events": EventsMode.CONFIRM}),
+    "events once": Case({"offline_events": True, "offline_extended": False}, otherwise={"events": EventsMode.HINTS}),
+    "everything at once": Case(
         {
             "after_id": False,
             "ordered": False,
             "uncounted": False,
             "references": "literal",
             "filter_dates": "none",
+            "series": "once",
             "operating": False,
             "rest3": 0,
             "culture": "day_first",
             "server_zone": "Asia/Vladivostok",
         },
         Paging.COUNTED,
+        uncounted=False,
+        otherwise=BLIND | {"expands": False},
     ),
 }
 
@@ -62,10 +89,12 @@ def chosen(mirror: Mirror) -> Ways:
 @pytest.mark.parametrize("name", WAYS)
 def test_a_portal_that_lies_has_the_same_mirror(stage: Stage, name: str):
     """First reading, changes, a deletion and a task that came back: all is found, whatever the way."""
-    spec, paging = WAYS[name]
-    mirror = stage.mirror(**{"tasks": 120, "events": 20, "users": 55} | spec)
+    case = WAYS[name]
+    mirror = stage.mirror(**{"tasks": 120, "events": 20, "users": 55} | case.spec)
     portal = mirror.portal
-    assert chosen(mirror).of("tasks").paging is paging
+    way = chosen(mirror)
+    assert way.of("tasks") == ListWay(case.paging, case.uncounted)
+    assert {each: getattr(way, each) for each in HONEST} == HONEST | case.otherwise
     for _ in range(120 if name == "empty when it was connected" else 1):
         portal.create_task(title="came after the connection")
     assert statuses(mirror.sync()) == OK
@@ -77,6 +106,9 @@ def test_a_portal_that_lies_has_the_same_mirror(stage: Stage, name: str):
     portal.comment_task(ids[-2])
     new = portal.create_task(title="new")
     portal.update_user(max(portal.world.users), last_name="Other")
+    series = next(event for event in portal.world.events.values() if event.name.startswith("Night shift"))
+    later = timedelta(hours=10)
+    portal.update_event(series.event_id, name="Day shift", starts=series.starts + later, ends=series.ends + later)
     assert statuses(mirror.sync()) == OK
     assert mirror.row("tasks", ids[3])["title"] == "changed"
     assert mirror.row("tasks", new)["title"] == "new"
@@ -84,6 +116,7 @@ def test_a_portal_that_lies_has_the_same_mirror(stage: Stage, name: str):
 
     portal.delete_task(ids[5])
     portal.delete_task(ids[60])
+    portal.delete_event(series.event_id)
     assert statuses(mirror.sync(Mode.RECONCILE)) == OK
     assert mirror.row("tasks", ids[5])["deleted_at"]
     portal.restore_task(ids[60])

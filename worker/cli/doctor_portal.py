@@ -28,6 +28,13 @@ LATE = timedelta(minutes=10)
 """A portal that has been due for longer than this (and than two intervals) is read by nobody."""
 
 
+_USED: Mapping[str, str] = {
+    EventsMode.CONFIRM: "confirmed",
+    EventsMode.HINTS: "as hints (this plan of the portal has no confirmation)",
+    EventsMode.POLLING: "but not used: `b24sync doctor --probe` asks again what they are good for",
+}
+
+
 def examine_portal(app: App, portal: Portal, cursors: Mapping[str, Cursor]) -> Iterator[Finding]:
     """What the database says of a portal."""
     if portal.status == "paused":
@@ -54,7 +61,7 @@ def examine_account(app: App, portal: Portal, account: Account, pair: TokenDates
         yield _refresh_age(name, portal, pair)
     client = app.wiring.client_for(portal, account, max_attempts=MAX_ATTEMPTS_OF_PEOPLE)
     profile, scope = Call("profile", "profile"), Call("scope", "scope")
-    queue = [events.bound_call(), events.feature_call()] if account.kind == "oauth" and account.is_primary else []
+    queue = [events.bound_call()] if account.kind == "oauth" and account.is_primary else []
     before = now()
     try:
         answers = client.batch([profile, scope, *queue])
@@ -80,7 +87,7 @@ def examine_account(app: App, portal: Portal, account: Account, pair: TokenDates
         text = "no administrator: only what this user may see is mirrored; connect as an administrator to mirror all"
         yield Finding(Verdict.NOTE, f"{name}: {text}")
     if account.is_primary:
-        yield _events(app, name, answers, queue, admin=admin)
+        yield _events(app, name, portal, answers, queue, admin=admin)
 
 
 def _scopes(name: str, portal: Portal, scopes: tuple[str, ...]) -> Iterator[Finding]:
@@ -92,25 +99,24 @@ def _scopes(name: str, portal: Portal, scopes: tuple[str, ...]) -> Iterator[Find
         yield Finding(Verdict.OK, f"{name}: scopes {', '.join(scopes)}")
 
 
-def _events(app: App, name: str, answers: Answers, queue: list[Call], *, admin: bool) -> Finding:
+def _events(app: App, name: str, portal: Portal, answers: Answers, queue: list[Call], *, admin: bool) -> Finding:
     """Whether the portal writes down for us what happens. Without that nothing is wrong, only slower."""
     sweep = (
         f"what is deleted there is found by the sweep, every {span(app.settings.reconcile_interval.total_seconds())}"
     )
     if not queue:
         return Finding(Verdict.NOTE, f"{name}: webhooks get no offline events: {sweep}")
-    bound, feature = (answers.get(call) for call in queue)
+    bound = answers.get(queue[0])
     if not admin or not isinstance(bound, Answer):
         why = "this user is no administrator" if not admin else f"the portal refuses ({bound})"
         return Finding(Verdict.NOTE, f"{name}: no offline events, for {why}: {sweep}")
     try:
-        mode = events.mode_of(feature) if isinstance(feature, Answer) else EventsMode.HINTS
         count = len(events.bound(bound))
     except PortalError as error:
         return Finding(Verdict.NOTE, f"{name}: what events are possible cannot be told ({error})")
     if not count:
         return Finding(Verdict.NOTE, f"{name}: offline events are possible; the next run binds them")
-    how = "confirmed" if mode is EventsMode.CONFIRM else "as hints (this plan of the portal has no confirmation)"
+    how = _USED.get(portal.events_mode or "", "and used from the next run on")
     return Finding(Verdict.OK, f"{name}: {count} offline events are bound, {how}")
 
 

@@ -24,8 +24,8 @@ from worker.sync.report import Report
 def record(app: App, *, portal: str, out: Path) -> None:
     r"""Write a portal's answers to a file, without its people.
 
-    One whole reading, with everything that people wrote replaced. The mirror is not touched, and nothing on the portal
-    is changed. See docs/recording.md for what the file holds.
+    One whole reading and one by its changes, with everything that people wrote replaced. The mirror is not touched, and
+    nothing on the portal is changed. See docs/recording.md for what the file holds.
 
     \b
     Example:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from worker.bitrix24.ways import ListWay, Paging
+from worker.resources.events import EventsMode
 from worker.resources.probe.dates import SPELLINGS, SUFFIX
 from worker.resources.probe.finding import NO, UNKNOWN, YES
 from worker.resources.registry import ListedResource
@@ -41,12 +42,14 @@ class Ways:
         trust_suffix: Whether dates of tasks are right with the suffix that they carry, whatever the season.
         expands: Whether series come expanded; False: once, so they are expanded here; None: not known, so it is looked
             at for each series.
+        events: What offline events are good for; polling, where it is not known.
     """
 
     lists: Mapping[str, ListWay] = field(default_factory=dict)
     spells: Mapping[str, Spell | None] = field(default_factory=lambda: USUAL)
     trust_suffix: bool = False
     expands: bool | None = None
+    events: EventsMode = EventsMode.POLLING
 
     def of(self, resource: str) -> ListWay:
         return self.lists.get(resource, ListWay())
@@ -57,7 +60,9 @@ class Ways:
         return [changed(spell(since)) for changed in resource.changed_filters] if spell else [{}]
 
 
-AS_DOCUMENTED = Ways(lists={name: ListWay(Paging.CHAINED, uncounted=True) for name in USUAL}, expands=True)
+AS_DOCUMENTED = Ways(
+    lists={name: ListWay(Paging.CHAINED, uncounted=True) for name in USUAL}, expands=True, events=EventsMode.CONFIRM
+)
 """A portal that keeps to every page."""
 
 
@@ -76,6 +81,7 @@ def ways(known: Mapping[str, Known]) -> Ways:
         spells={"tasks": tasks, "users": None if value("dates.users") == NO else offset_text},
         trust_suffix=value("dates.other_season") == SUFFIX,
         expands={YES: True, NO: False}.get(value("calendar.expanded")),
+        events=next((mode for mode in EventsMode if mode == value("events")), EventsMode.POLLING),
     )
 
 
@@ -90,8 +96,9 @@ def _list_way(name: str, value: Callable[[str], str]) -> ListWay:
 
 
 def undecided(known: Mapping[str, Known]) -> bool:
-    """Whether the portal had too little to look at when it was probed: worth another look soon."""
-    return any(known[name].value == UNKNOWN for name in ("tasks.reference", "dates.z") if name in known)
+    """Whether the portal had too little to look at when it was probed, or showed it to no administrator: look soon."""
+    names = ("tasks.reference", "dates.z", "events")
+    return any(_is(known, name, UNKNOWN) for name in names) or _is(known, "account.admin", NO)
 
 
 def slower(known: Mapping[str, Known]) -> list[str]:
@@ -101,10 +108,10 @@ def slower(known: Mapping[str, Known]) -> list[str]:
     for name, way in sorted(chosen.lists.items()):
         if way.paging is not Paging.CHAINED:
             guilty = [
-                f"{name}.{each}" for each in ("order", "after_id", "reference") if _is_no(known, f"{name}.{each}")
+                f"{name}.{each}" for each in ("order", "after_id", "reference") if _is(known, f"{name}.{each}", NO)
             ]
             told.append(f"{name} are read in {_WORDS[way.paging]}: {_why(known, guilty)}")
-        if _is_no(known, f"{name}.uncounted"):
+        if _is(known, f"{name}.uncounted", NO):
             told.append(f"{name} are counted with every page: {_why(known, [f'{name}.uncounted'])}")
     if chosen.spells["tasks"] is not USUAL["tasks"]:
         how = "with their offset" if chosen.spells["tasks"] else "not at all, so all tasks are read in every run"
@@ -122,8 +129,8 @@ def slower(known: Mapping[str, Known]) -> list[str]:
 _WORDS = {Paging.PAGES: "single pages", Paging.COUNTED: "counted pages"}
 
 
-def _is_no(known: Mapping[str, Known], name: str) -> bool:
-    return name in known and known[name].value == NO
+def _is(known: Mapping[str, Known], name: str, value: str) -> bool:
+    return name in known and known[name].value == value
 
 
 def _why(known: Mapping[str, Known], names: list[str]) -> str:

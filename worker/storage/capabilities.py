@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from worker.storage.columns import storable
@@ -51,6 +51,12 @@ def save_capabilities(session: Session, portal_id: int, found: Iterable[Found], 
     ]
     if rows:
         session.execute(insert_or_update(session.get_bind().dialect.name, PortalCapability.__table__, NAMES), rows)
+
+
+def correct_capability(session: Session, portal_id: int, name: str, value: str, evidence: str) -> None:
+    """What a run met is newer than what was found; when the portal was probed stays as it is."""
+    where = (PortalCapability.portal_id == portal_id) & (PortalCapability.name == name)
+    session.execute(update(PortalCapability).where(where).values(value=value, evidence=storable(evidence)))
 
 
 def load_capabilities(session: Session, portal_id: int) -> Mapping[str, PortalCapability]:

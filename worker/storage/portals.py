@@ -76,8 +76,8 @@ def save_clock(session: Session, portal_id: int, ahead: float) -> bool:
     return _change_portal(session, portal_id, {"clock_ahead_seconds": ahead})
 
 
-def save_events_mode(session: Session, portal_id: int, mode: str, now: datetime) -> bool:
-    """Keep what the portal's offline events are good for, as found at `now`."""
+def save_events_mode(session: Session, portal_id: int, mode: str, now: datetime | None) -> bool:
+    """Keep what the portal's offline events are used for; `now`: when what is bound was looked at."""
     return _change_portal(session, portal_id, {"events_mode": mode, "events_checked_at": now})
 
 

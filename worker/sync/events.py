@@ -18,6 +18,7 @@ from worker.resources import events
 from worker.resources.events import EventsMode, Package
 from worker.resources.registry import TASKS
 from worker.storage import portals
+from worker.storage.capabilities import correct_capability
 from worker.storage.upsert import mark_deleted
 from worker.sync.calendar_rows import CalendarRows
 from worker.sync.records import Records
@@ -197,6 +198,8 @@ class EventsPull:
         mode = EventsMode.HINTS if hints else EventsMode.POLLING
         with self._turn.write() as session:
             portals.save_events_mode(session, self._turn.portal_id, mode, now=self._turn.clock.now())
+            if hints:
+                correct_capability(session, self._turn.portal_id, "events", mode, f"the queue said {outcome.code}")
 
     def _store(self, process_id: str | None) -> None:
         if process_id != self._stored:

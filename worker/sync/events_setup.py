@@ -1,8 +1,9 @@
-"""Whether this account gets offline events, and the binding of those that are not bound.
+"""The offline events that a portal offers: the binding of those that are not bound, and the reading of the queue.
 
-Only an administrator of an OAuth application does (vendor: api-reference/events/event-bind.md). Whatever refuses is no
-failure: polling finds everything too, only deletions later. Asked once a day, and at once after a new connection: a new
-installation has lost its bindings.
+What they are good for is a capability of the portal, as probed; only an administrator of an OAuth application gets them
+at all (vendor: api-reference/events/event-bind.md). Whatever refuses is no failure: polling finds everything too, only
+deletions later. What is bound is asked once a day, and at once after a new connection: a new installation has lost its
+bindings. `portals.events_mode` is what is in force: what the portal offers, once something is bound.
 """
 
 import logging
@@ -28,60 +29,55 @@ CHECK = timedelta(days=1)
 
 
 class EventsSetup:
-    """Asks what is bound and what the plan allows; binds the rest; keeps the answer with the portal.
+    """Asks what is bound and binds the rest; keeps with the portal what is in force then.
 
-    It has no report, for it never fails; in a day without news it costs two calls of a batch that is sent anyway.
+    It has no report, for it never fails; in a day without news it costs one call of a batch that is sent anyway.
     """
 
     report: None = None
 
-    def __init__(self, turn: Turn, known: EventsMode | None) -> None:
+    def __init__(self, turn: Turn, known: str | None) -> None:
         self._turn = turn
         self._known = known
-        self._mode: EventsMode | None = None
-        self._missing: list[str] = []
+        self._missing: list[str] | None = None
         self._bound: set[str] = set()
         self._asked: list[Call] = []
         self.done = False
 
     def calls(self, room: int) -> list[Call]:
-        if self._mode is not None:
+        if self._missing is not None:
             self._asked = [events.bind_call(name) for name in self._missing[:room]]
         else:
-            self._asked = [events.bound_call(), events.feature_call()] if room > 1 else []
+            self._asked = [events.bound_call()] if room else []
         return self._asked
 
     def apply(self, answers: Answers) -> None:
         try:
-            if self._mode is None:
-                self._learn(answers)
+            if self._missing is None:
+                self._missing = self._learn(answers)
             else:
-                self._bind(answers)
+                self._bind(self._missing, answers)
         except PortalError as error:  # it passes by itself: the next turn asks again
             log.info("%s: its events could not be asked about: %s", self._turn.client.portal, error)
             self.done = True
             return
-        if self._mode is not None and not self._missing:
-            self._end(self._mode if self._bound else EventsMode.POLLING)
+        if not self._missing:
+            self._end(self._turn.ways.events if self._bound else EventsMode.POLLING)
 
-    def _learn(self, answers: Answers) -> None:
-        """Raises what says nothing about the account."""
-        bound, feature = (answers.get(call) for call in self._asked)
+    def _learn(self, answers: Answers) -> list[str]:
+        """What is to be bound. Raises what says nothing about the account."""
+        bound = answers.get(self._asked[0])
         if isinstance(bound, CallRefused) or not self._turn.is_admin:
-            self._mode = EventsMode.POLLING
-            return
+            return []
         if not isinstance(bound, Answer):
             raise bound
-        if not isinstance(feature, Answer | CallRefused):
-            raise feature
         wanted = events.wanted(self._turn.scope)
         self._bound = events.bound(bound) & set(wanted)
-        self._missing = [name for name in wanted if name not in self._bound]
-        self._mode = events.mode_of(feature) if isinstance(feature, Answer) else EventsMode.HINTS
+        return [name for name in wanted if name not in self._bound]
 
-    def _bind(self, answers: Answers) -> None:
+    def _bind(self, missing: list[str], answers: Answers) -> None:
         for call in self._asked:
-            event, outcome = self._missing.pop(0), answers.get(call)
+            event, outcome = missing.pop(0), answers.get(call)
             if isinstance(outcome, Answer):
                 self._bound.add(event)
             else:  # unknown to this portal, or not for this account; whatever it is, tomorrow is soon enough
@@ -89,7 +85,7 @@ class EventsSetup:
 
     def _end(self, mode: EventsMode) -> None:
         self.done = True
-        if mode is not self._known:
+        if mode != self._known:
             log.info("%s: events: %s", self._turn.client.portal, mode)
         with self._turn.write() as session:
             portals.save_events_mode(session, self._turn.portal_id, mode, now=self._turn.clock.now())
@@ -100,20 +96,23 @@ def event_pulls(turn: Turn, reports: Mapping[str, Report], others: Sequence[Pull
     if not turn.is_primary or "tasks" not in reports:
         return []
     portal, account = turn.standing.portal, turn.standing.account(turn.account_id)
-    known = next((mode for mode in EventsMode if mode == portal.events_mode), None)
-    if not _may_have(account):
-        if known is not EventsMode.POLLING:
+    offered, known = turn.ways.events, portal.events_mode
+    if offered is EventsMode.POLLING or not _may_have(account):
+        if known != EventsMode.POLLING:
             with turn.write() as session:
                 portals.save_events_mode(session, turn.portal_id, EventsMode.POLLING, now=turn.clock.now())
         return []
     pulls: list[Pull] = []
     if known in {EventsMode.CONFIRM, EventsMode.HINTS}:
+        if known != offered:  # probed anew since
+            with turn.write() as session:
+                portals.save_events_mode(session, turn.portal_id, offered, now=portal.events_checked_at)
         pulls.append(
             EventsPull(
                 turn,
                 reports["tasks"],
                 reports.get("calendar") or Report(turn.member_id, "calendar", Mode.EVENTS),
-                mode=known,
+                mode=offered,
                 process_id=portal.events_process_id,
                 others_wait=lambda: not all(pull.done for pull in others),
             )
