@@ -6,7 +6,7 @@ What a mirror cannot know yet is modelled by name (`Unseen`), and each kind ends
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -107,8 +107,18 @@ class MirrorMachine(RuleBasedStateMachine):
         batch=st.sampled_from((50, 5)),
         server_zone=st.sampled_from(("UTC", "Europe/Moscow")),
         events=st.sampled_from(("none", "confirm", "hints")),
+        series=st.sampled_from(("expanded", "once")),
     )
-    def connect(self, starts: datetime, calendars: str, batch: int, server_zone: str, events: str) -> None:
+    def connect(
+        self,
+        *,
+        starts: datetime,
+        calendars: str,
+        batch: int,
+        server_zone: str,
+        events: str,
+        series: Literal["expanded", "once"],
+    ) -> None:
         clock = self.stage.clock
         clock.advance((starts - clock.now()).total_seconds())
         engine.BATCH_CALLS = batch
@@ -123,6 +133,7 @@ class MirrorMachine(RuleBasedStateMachine):
             operating_seconds=0.001,
             offline_events=events != "none",
             offline_extended=events == "confirm",
+            series=series,
         )
         self.portal.bucket.admit = lambda _now: True  # type: ignore[method-assign]  # its patience is tested elsewhere
         self.mirror: Mirror = self.stage.mirror(self.portal, calendars=calendars)
