@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Engine, event
 
 from tests.conftest import FakeClock
 from tests.integration.conftest import connect
 from worker.alerts import Alerter
+from worker.alerts.conditions import conditions
 from worker.bitrix24.transport import Transport
 from worker.emulator.server.wire import LoopbackServer, Reply, Request, json_reply
 from worker.storage import alerts, leases
 from worker.storage.alerts import MOST_ATTEMPTS
 from worker.storage.cursors import update_cursor
-from worker.storage.models import Account, Portal, RaisedAlert
+from worker.storage.models import Account, Portal, RaisedAlert, SyncCursor
 from worker.storage.portals import remove_portal
 from worker.storage.session import Database
 
@@ -335,3 +337,51 @@ def test_a_portal_that_is_removed_takes_its_alerts_along(stage: Stage):
         assert session.query(RaisedAlert).all() == []
 
     assert stage.tick() == []
+
+
+def test_portals_that_are_well_are_not_looked_at_one_by_one(stage: Stage):
+    """Thousands of them cost one statement a tick; what is the matter with a few is found all the same."""
+    now = stage.clock.now()
+    with stage.database.write() as session:
+        others = [connect(session, now, member_id=f"m{n}", domain=f"{n}.example").portal_id for n in range(2, 9)]
+        for portal_id in others:
+            for resource in RESOURCES:
+                update_cursor(session, portal_id, resource, last_run_at=now, last_status="ok")
+
+    def found() -> tuple[set[tuple[int, str, str]], int]:
+        """What is the matter, and how many statements it took to find it."""
+        seen: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if not statement.startswith("BEGIN"):
+                seen.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            with stage.database.read() as session:
+                known = conditions(session, stage.clock.now(), INTERVAL, frozenset(), judge_age=True)
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        return set(known), len(seen)
+
+    assert found() == (set(), 1)
+    closed, paused, guarded, stale, never, waiting, well = others
+    with stage.database.write() as session:
+        session.get_one(Portal, closed).status = "closed"
+        session.get_one(Portal, paused).status = "paused"
+        update_cursor(session, guarded, "tasks", last_status="guarded")
+        update_cursor(session, stale, "users", last_run_at=now - 7 * INTERVAL)
+        session.query(SyncCursor).filter_by(portal_id=never, resource="planner").delete()
+        session.get_one(Portal, never).created_at = now - 7 * INTERVAL
+        account = session.query(Account).filter_by(portal_id=waiting).one()
+        account.status = "needs_reauth"
+    keys, statements = found()
+    assert keys == {
+        (closed, "portal", ""),
+        (guarded, "guard", "tasks"),
+        (stale, "stale", "users"),
+        (never, "stale", "planner"),
+        (waiting, "account", str(account.id)),
+    }
+    assert statements == 5
+    assert well not in {portal_id for portal_id, _, _ in keys}

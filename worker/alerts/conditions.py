@@ -1,5 +1,6 @@
 """What is the matter now, read in one transaction."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.resources import RESOURCES
-from worker.storage import portals
-from worker.storage.freshness import whole_at
+from worker.storage.freshness import not_well, whole_at
+from worker.storage.lookup import chunks
 from worker.storage.models import Account, Portal, SyncCursor
 
 STALE_INTERVALS = 6
@@ -47,31 +48,47 @@ def conditions(
             otherwise, and a resource that is being read is stale until it was read.
         judge_age: Whether to raise what is stale; not where this process has just come up after a long pause.
     """
+    limit = STALE_INTERVALS * interval
+    suspects = {*not_well(session, now - limit, RESOURCES), *(portal_id for portal_id, _, _ in raised)}
     found: dict[Key, Condition] = {}
-    whole = whole_at(session)
-    statuses = _last_statuses(session)
-    for portal in portals.list_portals(session):
-        if portal.status == "closed":
-            reason = f": {portal.status_reason}" if portal.status_reason else ""
-            found[portal.id, "portal", ""] = Condition(
-                f"{portal.domain} does not serve b24sync any more{reason}", f"b24sync connect {portal.domain}"
-            )
-            continue
-        accounts = portals.list_accounts(session, portal.id)
-        found.update(_of_accounts(portal, accounts))
-        if portal.status != "active":
-            continue
-        for resource in RESOURCES:
-            guard: Key = (portal.id, "guard", resource)
-            status = statuses.get((portal.id, resource))
-            if status == "guarded" or (guard in raised and status != "ok"):
-                found[guard] = Condition(
+    for some in chunks(sorted(suspects)):
+        whole, statuses = whole_at(session, some), _last_statuses(session, some)
+        accounts = _accounts(session, some)
+        for portal in session.scalars(select(Portal).where(Portal.id.in_(some)).order_by(Portal.id)):
+            mine = accounts.get(portal.id, [])
+            found.update(_of_portal(portal, mine, statuses, raised))
+            well = all(account.status == "ok" for account in mine if account.is_primary)
+            if portal.status == "active" and well:
+                found.update(_stale(portal, whole, now, interval, raised, judge_age=judge_age))
+    return found
+
+
+def _of_portal(
+    portal: Portal,
+    accounts: Sequence[Account],
+    statuses: Mapping[tuple[int, str], str | None],
+    raised: frozenset[Key],
+) -> Iterator[tuple[Key, Condition]]:
+    """What is the matter besides its age."""
+    if portal.status == "closed":
+        reason = f": {portal.status_reason}" if portal.status_reason else ""
+        text = f"{portal.domain} does not serve b24sync any more{reason}"
+        yield (portal.id, "portal", ""), Condition(text, f"b24sync connect {portal.domain}")
+        return
+    yield from _of_accounts(portal, accounts)
+    if portal.status != "active":
+        return
+    for resource in RESOURCES:
+        guard: Key = (portal.id, "guard", resource)
+        status = statuses.get((portal.id, resource))
+        if status == "guarded" or (guard in raised and status != "ok"):
+            yield (
+                guard,
+                Condition(
                     f"{portal.domain}: the guard against mass deletion stopped the run of {resource}",
                     f"b24sync sync --portal {portal.domain} --resource {resource} --reconcile --force",
-                )
-        if all(account.status == "ok" for account in accounts if account.is_primary):
-            found.update(_stale(portal, whole, now, interval, raised, judge_age=judge_age))
-    return found
+                ),
+            )
 
 
 def _of_accounts(portal: Portal, accounts: Sequence[Account]) -> Iterator[tuple[Key, Condition]]:
@@ -99,6 +116,15 @@ def _stale(
             yield key, Condition(text, "b24sync doctor")
 
 
-def _last_statuses(session: Session) -> dict[tuple[int, str], str | None]:
-    rows = session.execute(select(SyncCursor.portal_id, SyncCursor.resource, SyncCursor.last_status))
+def _accounts(session: Session, portal_ids: Sequence[int]) -> dict[int, list[Account]]:
+    accounts: dict[int, list[Account]] = defaultdict(list)
+    mine = select(Account).where(Account.portal_id.in_(portal_ids))
+    for account in session.scalars(mine.order_by(Account.is_primary.desc(), Account.id)):
+        accounts[account.portal_id].append(account)
+    return accounts
+
+
+def _last_statuses(session: Session, portal_ids: Sequence[int]) -> dict[tuple[int, str], str | None]:
+    statuses = select(SyncCursor.portal_id, SyncCursor.resource, SyncCursor.last_status)
+    rows = session.execute(statuses.where(SyncCursor.portal_id.in_(portal_ids)))
     return {(portal_id, resource): status for portal_id, resource, status in rows}
