@@ -186,6 +186,17 @@ def test_a_colleague_who_moved_has_the_calendar_read_in_the_other_zone(stage: St
     assert is_read(mirror)
 
 
+def test_series_that_are_shown_once_have_new_instances_though_their_calendar_says_nothing_new(stage: Stage):
+    """They are made here, day by day, from one row that stays what it is."""
+    mirror = stage.mirror(tasks=5, events=30, users=4, series="once")
+    create(mirror, name="Daily", rule=Rule("DAILY"))
+    known(mirror)
+    for _ in range(2):
+        mirror.clock.advance(DAY)
+        assert statuses(mirror.sync()) == OK
+        assert mirror.differences() == []
+
+
 def test_an_account_that_judges_from_now_on_reads_again(stage: Stage):
     """Who may take for gone what an answer lacks is part of what the answer means."""
     portal = stage.portal(tasks=5, events=20, users=6)

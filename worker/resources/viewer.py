@@ -4,7 +4,7 @@ Dates of tasks are written in the clock of the token's user, and events without 
 no scope and says who that is (vendor: common/users/profile.md).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import Any
@@ -60,9 +60,12 @@ class Viewer:
 
     @property
     def eyes(self) -> str:
-        """All that an event's meaning depends on besides its text: to equal eyes an equal text says the same."""
-        clocks = (self.zone, self.events_zone, self.server_offset, *self.tasks_clock.offsets)
-        return " ".join(map(str, (self.user_id, *clocks, self.trust_suffix, self.series_expanded)))
+        """All that an event's meaning depends on besides its text: to equal eyes an equal text says the same.
+
+        Of the portal's clock only the offsets of today; everything else that a viewer has, whatever it may be.
+        """
+        own = [getattr(self, field.name) for field in fields(self) if field.name != "portal_now"]
+        return " ".join(map(str, (*own, self.server_offset, *self.tasks_clock.offsets)))
 
     @property
     def server_zone(self) -> tzinfo:

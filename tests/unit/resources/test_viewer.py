@@ -1,5 +1,6 @@
 """Who the answers were written for (common/users/profile.md)."""
 
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -47,3 +48,26 @@ def test_the_servers_offset_is_that_of_its_clock():
 
 def test_the_profile_is_one_call():
     assert (profile_call("a").method, dict(profile_call("a").params)) == ("profile", {})
+
+
+OTHERWISE = {
+    "user_id": 8,
+    "zone": ZoneInfo("Asia/Tokyo"),
+    "portal_now": NOW.astimezone(UTC),
+    "events_zone": ZoneInfo("Asia/Tokyo"),
+    "trust_suffix": True,
+    "series_expanded": None,
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Viewer)])
+def test_who_is_otherwise_in_anything_has_other_eyes(name: str):
+    """A new field too: what it changes of a reading would not be seen where equal answers are not read."""
+    viewer = Viewer(7, ZoneInfo("Europe/Berlin"), NOW)
+    assert replace(viewer, **{name: OTHERWISE[name]}).eyes != viewer.eyes
+
+
+def test_another_season_has_other_eyes_and_another_minute_has_not():
+    viewer = Viewer(7, ZoneInfo("Europe/Berlin"), NOW)
+    assert replace(viewer, portal_now=NOW + timedelta(minutes=1)).eyes == viewer.eyes
+    assert replace(viewer, portal_now=NOW + timedelta(days=180)).eyes != viewer.eyes
