@@ -11,7 +11,7 @@ from worker.sync import chains, engine
 from worker.sync.plan import Bookmark
 from worker.sync.report import Mode
 
-TASKS = 700
+TASKS = 1000
 
 
 @pytest.fixture(scope="module")
