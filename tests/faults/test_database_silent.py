@@ -5,10 +5,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from tests.faults.proxy import Proxy
 from tests.integration.mirror import OK, Mirror, statuses
 from worker.storage import leases, silence
+from worker.storage.models import Portal
 from worker.storage.session import Database
 from worker.storage.trouble import AWAY
 from worker.sync.portal import Wish
@@ -52,6 +54,21 @@ def test_a_run_whose_database_falls_silent_ends_within_the_limit_and_is_made_up_
     mirror.clock.advance(61)  # the lease runs out
     assert statuses(mirror.sync()) == OK
     assert mirror.differences() == []
+
+
+def test_a_transaction_that_its_process_slept_through_ends_like_a_connection_that_broke(mirror: Mirror):
+    """A machine was suspended, say: it passes by itself, and the same process goes on."""
+
+    def sleep_in_the_middle() -> None:
+        with mirror.database.write() as session:
+            session.execute(update(Portal).values(status_reason="asleep"))
+            time.sleep(LIMIT + 0.5)  # the server's clock, which no test sets
+
+    with pytest.raises(AWAY):
+        sleep_in_the_middle()
+    assert statuses(mirror.sync()) == OK
+    with mirror.database.read() as session:
+        assert session.scalars(select(Portal.status_reason)).one() is None
 
 
 def test_a_transaction_whose_client_has_vanished_keeps_no_row_locked(mirror: Mirror, wire: Proxy, direct: str):

@@ -67,6 +67,9 @@ def _listening(seconds: float) -> "type[psycopg.Connection[Any]]":
             except _Silent:
                 self.close()
                 raise psycopg.OperationalError(f"the server did not answer for {seconds:g} s") from None
+            except psycopg.errors.IdleInTransactionSessionTimeout as ended:
+                # The server did not hear us: a connection that broke, which psycopg takes for a mistake in our SQL.
+                raise psycopg.OperationalError(str(ended)) from None
 
     return Listening
 
