@@ -114,6 +114,14 @@ def test_news_of_one_calendar_has_all_of_them_read(stage: Stage):
     assert remembered(mirror) == owners
 
 
+def test_more_than_one_transaction_holds_are_remembered_turn_by_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("worker.storage.remembered.AT_ONCE", 2)
+    mirror = stage.mirror(tasks=5, events=30, users=4, calendars="mine,everyone")
+    for _ in range(5):
+        assert statuses(mirror.sync()) == OK
+    assert len(mirror.ids("users")) == remembered(mirror) > 2
+
+
 def test_what_was_read_beside_news_is_not_remembered(stage: Stage):
     mirror = known(stage.mirror(tasks=5, events=30, users=4, calendars="mine,everyone"))
     create(mirror, name="New")

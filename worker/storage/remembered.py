@@ -15,6 +15,9 @@ from worker.storage.bulk import write_rows
 from worker.storage.models import RememberedAnswer
 from worker.storage.statements import change
 
+AT_ONCE = 2000
+"""Kept of one turn; what remains is read by the next, and kept then."""
+
 
 class CalendarOf(NamedTuple):
     """Whose calendar, read by which account."""
@@ -56,7 +59,7 @@ def load_answers(session: Session, portal_id: int) -> Mapping[CalendarOf, Rememb
 
 def save_answers(session: Session, portal_id: int, answers: Mapping[CalendarOf, Remembered]) -> None:
     """Keep these digests; only at the end of a turn that wrote nothing of the portal's calendars."""
-    rows = [{**whose._asdict(), **asdict(answer)} for whose, answer in sorted(answers.items())]
+    rows = [{**whose._asdict(), **asdict(answer)} for whose, answer in sorted(answers.items())[:AT_ONCE]]
     write_rows(session, _TABLE, rows, shared={"portal_id": portal_id})
 
 

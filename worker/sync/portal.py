@@ -226,8 +226,9 @@ class PortalSync:
         if isinstance(trouble, PortalError) and (status := account_status(trouble)):
             with turn.write() as session:  # whatever noticed it, the row says it; who reads it knows the portal
                 version = agenda.standing.token_versions.get(account.id, 0)
-                portals.set_account_status(session, account.id, status, trouble.reason, token_version=version)
-            account.status = status  # for the turn's other accounts
+                changed = portals.set_account_status(session, account.id, status, trouble.reason, token_version=version)
+            if changed:
+                account.status = status  # for the turn's other accounts
         return trouble
 
     def _more_clients(self, account: Account, agenda: _Agenda) -> list[Client]:
