@@ -50,6 +50,8 @@ _DATES = (
 )
 _WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+[`\"]?(\w+)")
 _EVER = timedelta(days=900)
+SHOWN_ONCE = Emulator.customs.portal.get("series") == "once"
+"""Whether portals show a series once, unless told otherwise: so in the second world (conftest.py)."""
 
 
 class Stage:

@@ -230,6 +230,7 @@ def test_an_event_wrongly_told_deleted_comes_back_though_its_calendar_says_nothi
     assert mirror.differences() == []
 
 
+@pytest.mark.first_world  # a series that is shown once is in every slice: an answer that lost it in one says the same
 @pytest.mark.parametrize("method", ["calendar.event.get", "calendar.section.get"])
 def test_an_answer_that_lost_a_row_is_never_remembered(stage: Stage, method: str):
     """Neither where the first whole one would be, nor later."""
@@ -243,18 +244,20 @@ def test_an_answer_that_lost_a_row_is_never_remembered(stage: Stage, method: str
 
 
 def test_an_answer_with_a_record_that_cannot_be_read_is_never_remembered(mirror: Mirror):
+    before = digests(mirror)
     create(mirror, name="Odd")
     mirror.portal.faults.add(
         "junk_field", times=10**6, method="calendar.event.get", field="DATE_FROM_FORMATTED", value="?"
     )
     for _ in range(3):
         assert mirror.sync()["calendar"].rejected > 0
-        assert remembered(mirror) == 0
+        assert digests(mirror).items() <= before.items()
     mirror.portal.faults.clear()
     assert statuses(mirror.sync()) == OK
     assert mirror.differences() == []
 
 
+@pytest.mark.first_world  # where a series is one row, no answer can lose some of its instances
 def test_an_answer_that_shows_too_few_instances_is_never_remembered(mirror: Mirror):
     series = create(mirror, name="Daily", rule=Rule("DAILY", count=10))
     known(mirror)

@@ -50,6 +50,7 @@ def probed(stage: Stage) -> Any:  # noqa: ANN401 - a cached function
     return probe
 
 
+@pytest.mark.first_world
 def test_an_honest_portal_keeps_to_its_pages(probed: Any):  # noqa: ANN401
     honest = probed(None)
 
@@ -64,7 +65,13 @@ def test_every_name_is_explained(probed: Any):  # noqa: ANN401
     assert names == set(MEANINGS)
 
 
-@pytest.mark.parametrize("mode", MODES)
+ANYWAY = {"writes the day first", "shows a series once"}
+"""What the second world's portals do, too."""
+
+
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=pytest.mark.first_world) if mode in ANYWAY else mode for mode in MODES]
+)
 def test_what_a_portal_does_otherwise_is_found(probed: Any, mode: str):  # noqa: ANN401
     """In all modes but one, which changes what calls cost and nothing else."""
     probed_mode = probed(mode)
@@ -73,6 +80,7 @@ def test_what_a_portal_does_otherwise_is_found(probed: Any, mode: str):  # noqa:
     assert len(probed_mode.requests) <= MOST
 
 
+@pytest.mark.first_world
 def test_the_published_page_is_what_was_just_found(probed: Any):  # noqa: ANN401
     now = page(probed(None), {mode: probed(mode) for mode in MODES})
     if WRITE:

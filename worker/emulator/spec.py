@@ -63,7 +63,8 @@ class PortalSpec:
     """Dates of tasks: digits of the date's own season with the offset of today, or with its own, or digits that fit the
     offset of today."""
     series: Literal["expanded", "once"] = "expanded"
-    """Whether calendar.event.get shows every instance, or the series alone."""
+    """Whether calendar.event.get shows every instance, as the vendor's PHP does, or the series alone: its page prints
+    one row of a series that has four days in the window."""
     rest3: int = 1000
     """Rows of the largest page of REST 3.0; 0: there is none."""
 
@@ -101,6 +102,7 @@ SECOND = Customs(
         "billing": "batch",
         "planner_texts": True,
         "culture": "day_first",
+        "series": "once",
     },
     rotation="branch",
     token_methods=frozenset({"GET"}),
