@@ -328,6 +328,38 @@ def test_an_answer_with_every_instance_makes_the_same_row_of_the_series(tmp_path
     assert rows | {"calendar_occurrences": EXPECTED["calendar_occurrences"]} == EXPECTED
 
 
+def test_a_task_that_an_event_names_is_read_by_its_page_and_confirmed(tmp_path: Path):
+    """event.offline.get, tasks.task.get and event.offline.clear, one after the other."""
+
+    def told(method: str, answer: Json) -> Json:
+        if method == "event.offline.get":
+            (row,) = answer["result"]["events"]
+            sides = {"FIELDS_BEFORE": {"ID": 513}, "FIELDS_AFTER": {"ID": 513}}
+            return answer | {"result": {"process_id": "k3Jd82mX", "events": [row | {"EVENT_DATA": sides}]}}
+        if method == "tasks.task.get":
+            return answer | {"result": {"task": answer["result"]["task"] | {"id": "513"}}}
+        return answer
+
+    stage = Stage(tmp_path)
+    with stage.player.server:
+        stage.connect()
+        stage.sync()
+        stage.player.change = told
+        assert [str(report.status) for report in stage.sync()] == ["ok"] * 4
+        tasks = {row["task_id"]: row for row in stage.rows()["tasks"]}
+        stage.wiring.close()
+
+    assert stage.player.calls >= {"tasks.task.get", "event.offline.clear"}
+    assert tasks[512] == EXPECTED["tasks"][0]
+    assert tasks[513].items() >= {
+        ("title", "Prune the roses"),
+        ("deadline", datetime(2026, 10, 24, 17, 0, tzinfo=UTC)),
+        ("created_by_id", 11),
+        ("responsible_id", 14),
+        ("crm_links", '["C_4","CO_7","L_9","T88_3","D_12"]'),
+    }
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_another_spelling_changes_no_row(stage: Stage, name: str):
     """Not even the hash: the same fact in other words is no change."""
