@@ -217,6 +217,22 @@ def test_a_series_that_is_shown_once_has_the_rows_of_one_that_is_expanded(stage:
             mirror.connect(mirror.portal.admin_id)
 
 
+@pytest.mark.first_world  # the second one has no portal that expands
+def test_a_second_account_reads_its_calendar_by_what_was_probed_too(stage: Stage):
+    """Though it probes nothing itself."""
+    twins = []
+    for series in ("expanded", "once"):
+        portal = stage.portal(tasks=5, events=60, users=4, seed=78, series=series)
+        others = sorted(portal.world.users)[1:3]
+        twins.append(stage.mirror(portal, accounts=[portal.admin_id, *others], calendars="mine"))
+    for mirror in twins:
+        assert statuses(mirror.sync()) == OK
+    expanded, once = map(calendar_rows, twins)
+
+    assert once == expanded
+    assert len({dict(row)["owner_id"] for row in once["calendar_events"]}) == 3
+
+
 @pytest.mark.parametrize("series", ["expanded", "once"])
 def test_where_it_is_not_known_whether_series_are_expanded_each_is_looked_at(stage: Stage, series: str):
     """A portal without any when it was connected; the first ones are right at once."""
