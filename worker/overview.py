@@ -1,20 +1,22 @@
 """The state of the mirror at one moment, as the status page and `b24sync status` show it. Holds no secret."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.breaker import Breaker
 from worker.resources import RESOURCES
 from worker.storage import portals
-from worker.storage.cursors import Cursor, load_cursors
+from worker.storage.cursors import Cursor, load_all_cursors
 from worker.storage.drift import list_drift
-from worker.storage.models import Account, Base, CalendarEvent, PlannerTask, Portal, SyncRun, Task, User
-from worker.storage.rejected import count_rejected
+from worker.storage.freshness import whole_at
+from worker.storage.models import Account, Base, CalendarEvent, PlannerTask, Portal, Task, User
+from worker.storage.rejected import count_all_rejected
 from worker.storage.runs import last_error
 from worker.storage.schema import current
 from worker.storage.session import Database
@@ -137,25 +139,51 @@ def look(database: Database, now: datetime) -> Overview:
     """The state now, in one reading transaction."""
     revision = current(database)
     with database.read() as session:
-        dates = {pair.account_id: pair for pair in token_dates(session)}
-        states = [_portal(session, portal, dates, now) for portal in portals.list_portals(session)]
+        every = _Every(session)
+        states = [_portal(session, portal, every, now) for portal in portals.list_portals(session)]
     return Overview(states, revision)
 
 
-def _portal(session: Session, portal: Portal, dates: Mapping[int, TokenDates], now: datetime) -> PortalState:
-    cursors = load_cursors(session, portal.id)
+class _Every:
+    """What all portals have, each kind by one question: thousands of portals are asked for no more than one is."""
+
+    def __init__(self, session: Session) -> None:
+        self.dates = {pair.account_id: pair for pair in token_dates(session)}
+        self.accounts = _by_portal(session.scalars(select(Account).order_by(Account.is_primary.desc(), Account.id)))
+        self.cursors = load_all_cursors(session)
+        self.whole = whole_at(session)
+        self.rows = count_all_rows(session)
+        self.rejected = count_all_rejected(session)
+        self.drift = _by_portal(list_drift(session))
+
+
+class _OfPortal(Protocol):
+    portal_id: Any
+
+
+T = TypeVar("T", bound=_OfPortal)
+
+
+def _by_portal(rows: Iterable[T]) -> Mapping[int, list[T]]:
+    found: dict[int, list[T]] = defaultdict(list)
+    for row in rows:
+        found[row.portal_id].append(row)
+    return found
+
+
+def _portal(session: Session, portal: Portal, every: _Every, now: datetime) -> PortalState:
     return PortalState(
         member_id=portal.member_id,
         domain=portal.domain,
         status=portal.status,
-        accounts=[_account(account, dates.get(account.id)) for account in portals.list_accounts(session, portal.id)],
-        resources=[_resource(session, cursors.get(name) or Cursor(portal.id, name), now) for name in RESOURCES],
-        rejected=count_rejected(session, portal.id),
+        accounts=[_account(account, every.dates.get(account.id)) for account in every.accounts.get(portal.id, ())],
+        resources=[_resource(session, (portal.id, name), every, now) for name in RESOURCES],
+        rejected=every.rejected.get(portal.id, 0),
         events_mode=portal.events_mode,
         breaker=_breaker(portals.breaker_of(portal), now),
         drift=[
             DriftView(one.resource, one.field, one.kind, one.example, one.times, one.first_seen_at, one.last_seen_at)
-            for one in list_drift(session, portal.id)
+            for one in every.drift.get(portal.id, ())
         ],
     )
 
@@ -177,14 +205,15 @@ def _account(account: Account, pair: TokenDates | None) -> AccountState:
     )
 
 
-def _resource(session: Session, cursor: Cursor, now: datetime) -> ResourceState:
-    fresh_at = cursor.last_run_at if cursor.last_status == "ok" else _last_ok(session, cursor)
+def _resource(session: Session, key: tuple[int, str], every: _Every, now: datetime) -> ResourceState:
+    cursor = every.cursors.get(key) or Cursor(*key)
+    fresh_at = every.whole.get(key) if cursor.last_run_at is not None else None
     return ResourceState(
         name=cursor.resource,
         last_run_at=cursor.last_run_at,
         last_status=cursor.last_status,
         fresh_seconds=None if fresh_at is None else max(0, int((now - fresh_at).total_seconds())),
-        rows=count_rows(session, cursor.portal_id, cursor.resource),
+        rows=every.rows.get(key, 0),
         next_run_at=cursor.next_run_at,
         error=None if cursor.last_status in {None, "ok"} else last_error(session, cursor.portal_id, cursor.resource),
     )
@@ -202,13 +231,6 @@ def count_all_rows(session: Session) -> Mapping[tuple[int, str], int]:
         for resource, table in MAIN_TABLES.items()
         for portal_id, count in count_all_live(session, table.__table__).items()
     }
-
-
-def _last_ok(session: Session, cursor: Cursor) -> datetime | None:
-    if cursor.last_run_at is None:
-        return None
-    whole = (SyncRun.portal_id == cursor.portal_id, SyncRun.resource == cursor.resource, SyncRun.status == "ok")
-    return session.scalar(select(func.max(SyncRun.finished_at)).where(*whole))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of the figures

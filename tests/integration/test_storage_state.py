@@ -173,7 +173,7 @@ def test_a_rejected_record_counts_its_attempts(database: Database, portal_id: in
         (kept,) = rejected.list_rejected(session, portal_id, "tasks")
         assert (kept.payload, kept.reason, kept.attempts) == ('{"😀":1}', "new", 2)
         assert (kept.first_seen_at, kept.last_tried_at) == (first, clock.now())
-        assert rejected.count_rejected(session, portal_id) == 2
+        assert rejected.count_all_rejected(session)[portal_id] == 2
         assert len(rejected.list_rejected(session, portal_id)) == 2
         (first,) = rejected.some_rejected(session, portal_id, "tasks", limit=1)
         assert list(rejected.some_rejected(session, portal_id, "tasks", after=first.record_key, limit=1)) == []
@@ -211,7 +211,7 @@ def test_rejected_records_are_removed_or_grow_old(database: Database, portal_id:
     with database.write() as session:
         for key in ("1", "2", long_key, long_key + "x"):
             rejected.put_rejected(session, portal_id, "tasks", key, payload="{}", reason="why", now=clock.now())
-        assert rejected.count_rejected(session, portal_id) == 4
+        assert rejected.count_all_rejected(session)[portal_id] == 4
 
         assert rejected.remove_rejected(session, portal_id, "tasks", ["1", long_key, "unknown"]) == 2
         assert rejected.remove_rejected(session, portal_id, "users", ["2"]) == 0

@@ -67,6 +67,12 @@ def load_cursors(session: Session, portal_id: int) -> dict[str, Cursor]:
     return {cursor.resource: cursor for cursor in (Cursor(*row) for row in rows)}
 
 
+def load_all_cursors(session: Session) -> dict[tuple[int, str], Cursor]:
+    """The stored cursors of all portals, by (portal, resource)."""
+    rows = session.execute(select(*(_TABLE.c[name] for name in NAMES)))
+    return {(cursor.portal_id, cursor.resource): cursor for cursor in (Cursor(*row) for row in rows)}
+
+
 def update_cursor(session: Session, portal_id: int, resource: str, **changes: Any) -> None:  # noqa: ANN401 - as the columns
     """Change some of a cursor's values; in the transaction of the rows they cover."""
     update_cursors(session, portal_id, {resource: changes})

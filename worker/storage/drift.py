@@ -46,9 +46,9 @@ def note_drift(session: Session, portal_id: int, resource: str, found: Iterable[
             session.execute(insert(SchemaDrift).values(**new))
 
 
-def list_drift(session: Session, portal_id: int) -> Sequence[SchemaDrift]:
-    """All of a portal, the oldest first."""
-    statement = select(SchemaDrift).where(SchemaDrift.portal_id == portal_id)
+def list_drift(session: Session) -> Sequence[SchemaDrift]:
+    """All of all portals, the oldest first."""
+    statement = select(SchemaDrift)
     order = (SchemaDrift.first_seen_at, SchemaDrift.resource, SchemaDrift.field, SchemaDrift.kind)
     return session.scalars(statement.order_by(*order)).all()
 

@@ -49,11 +49,10 @@ def some_rejected(
     return session.scalars(statement.order_by(RejectedRecord.record_key).limit(limit)).all()
 
 
-def count_rejected(session: Session, portal_id: int) -> int:
-    """How many records of a portal are kept."""
-    return session.scalars(
-        select(func.count()).select_from(RejectedRecord).where(RejectedRecord.portal_id == portal_id)
-    ).one()
+def count_all_rejected(session: Session) -> dict[int, int]:
+    """How many records are kept, by portal; who has none is not in it."""
+    rows = session.execute(select(RejectedRecord.portal_id, func.count()).group_by(RejectedRecord.portal_id))
+    return {portal_id: count for portal_id, count in rows}  # noqa: C416 - dict() would not keep the types
 
 
 def kept_keys(session: Session, portal_id: int, resource: str, keys: Iterable[str]) -> set[str]:
