@@ -154,6 +154,23 @@ def test_calendars_of_others_that_cannot_be_seen_any_more_are_not_deleted(stage:
     assert mirror.differences() == []
 
 
+def test_one_of_somebodys_calendars_that_cannot_be_seen_any_more_is_not_deleted(stage: Stage):
+    """That its owner shows another one proves nothing to an account that lost its rights."""
+    mirror = stage.mirror(tasks=3, events=0, calendars="mine,everyone")
+    other = next(user_id for user_id in mirror.portal.world.users if user_id != mirror.portal.admin_id)
+    hidden = mirror.portal.new_section("user", other, "Private", others="none")
+    mirror.portal.new_section("user", other, "Public")
+    mirror.sync()
+    mirror.portal.set_admin(mirror.portal.admin_id, False)
+
+    report = mirror.sync(resources=["calendar"])["calendar"]
+    assert (str(report.status), report.deleted) == ("guarded", 0)
+    assert hidden in mirror.ids("calendar_sections")
+    report = mirror.sync(resources=["calendar"], force=True)["calendar"]
+    assert (str(report.status), report.deleted > 0) == ("ok", True)
+    assert hidden not in mirror.ids("calendar_sections")
+
+
 def test_a_calendar_that_is_suddenly_empty_is_guarded_until_an_operator_forces_it(mirror: Mirror):
     """It is read whole in every run, and guarded in every run."""
     for event_id in mirror.ids("calendar_events"):

@@ -135,6 +135,7 @@ class CalendarPull:
         missing = self._rows.missing
         if not self._turn.options.force:
             self._judge(len(missing))
+        self._rows.drop_sections()
         self._missing = missing
         self._note_end()
 

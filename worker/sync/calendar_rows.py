@@ -49,6 +49,7 @@ class CalendarRows:
         self._memory = CalendarMemory(turn, self._doubts)
         self.window: Window = window(turn.clock.now(), turn.options.past_days, turn.options.future_days)
         self.missing: list[int] = []
+        self._gone_sections: set[int] = set()
         self.live = 0
 
     def meaning(self, owner: Owner, viewer: Viewer) -> str:
@@ -111,10 +112,7 @@ class CalendarRows:
             held = self._held(session, reading.owner)
             self._upsert(session, SECTIONS, sections)
             if not bad_sections:
-                gone = sorted(held.gone_sections(row["section_id"] for row in sections))
-                deleted = mark_deleted(session, SECTIONS, self._portal_id, gone, now=self._turn.clock.now())
-                self._report.deleted += deleted
-                self._memory.wrote(session, deleted)
+                self._gone_sections |= held.gone_sections(row["section_id"] for row in sections)
             for key, payload, reason in [*bad_sections, *rejects]:
                 self._reject(session, key, payload, reason)
             self._heal(session, {f"event:{seen.event_id}" for seen in events})
@@ -135,6 +133,15 @@ class CalendarRows:
             live = len(held.hashes) if held.judged else 0
             figures = len(sections) + len(events), self._report.unchanged - unchanged, live
             self._memory.remember(reading.owner, Remembered(reading.answer, *figures))
+
+    def drop_sections(self) -> None:
+        """Calendars that their owners do not show any more: only once the guard has passed."""
+        if not self._gone_sections:
+            return
+        with self._turn.write() as session:
+            deleted = mark_deleted(session, SECTIONS, self._portal_id, self._gone_sections, now=self._turn.clock.now())
+            self._memory.wrote(session, deleted)
+        self._report.deleted += deleted
 
     def settle(self, event_id: int, master: msgspec.Raw | None, *, told: bool = True) -> None:
         """An event that the window lacked, asked for by its ID: deleted, or moved out of the window.
