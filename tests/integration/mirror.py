@@ -124,6 +124,7 @@ class Stage:
         try:
             yield mirror
         finally:
+            self._mirrors.remove(mirror)
             mirror.close()
             with mirror.database.write() as session:
                 portals.remove_portal(session, mirror.portal_id)
@@ -150,6 +151,7 @@ class Mirror:
         self.database = self.wiring.ready_database
         self.portal_id = 0
         self.leases = LeaseKeeper(self.database, clock, "this process")
+        clock.beats.append(self.beat)
         self.chains = 1
         self._settings = settings
         self._intervals = intervals or Intervals(
@@ -157,8 +159,13 @@ class Mirror:
         )
 
     def close(self) -> None:
+        self.clock.beats.remove(self.beat)
         self.leases.stop()
         self.wiring.close()
+
+    def beat(self) -> None:
+        """What the heartbeat does: time that the clock jumps over while somebody sleeps must not end a lease."""
+        self.leases.renew()
 
     def connect(self, user_id: int) -> None:
         """Authorize as this user; the first one becomes the primary account."""
