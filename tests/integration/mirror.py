@@ -124,7 +124,6 @@ class Stage:
         try:
             yield mirror
         finally:
-            self._mirrors.remove(mirror)
             mirror.close()
             with mirror.database.write() as session:
                 portals.remove_portal(session, mirror.portal_id)
@@ -151,7 +150,6 @@ class Mirror:
         self.database = self.wiring.ready_database
         self.portal_id = 0
         self.leases = LeaseKeeper(self.database, clock, "this process")
-        clock.beats.append(self.beat)
         self.chains = 1
         self._settings = settings
         self._intervals = intervals or Intervals(
@@ -159,13 +157,8 @@ class Mirror:
         )
 
     def close(self) -> None:
-        self.clock.beats.remove(self.beat)
         self.leases.stop()
         self.wiring.close()
-
-    def beat(self) -> None:
-        """What the heartbeat does: time that the clock jumps over while somebody sleeps must not end a lease."""
-        self.leases.renew()
 
     def connect(self, user_id: int) -> None:
         """Authorize as this user; the first one becomes the primary account."""

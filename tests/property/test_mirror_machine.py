@@ -152,7 +152,6 @@ class MirrorMachine(RuleBasedStateMachine):
             self.stage.emulator.portals.remove(self.portal)
             self.stage.emulator.token_server._portals.remove(self.portal)
         if hasattr(self, "mirror"):
-            self.stage.clock.beats.remove(self.mirror.beat)
             self.mirror.leases.stop()
             self.mirror.wiring.transport.close()
             self.stage._mirrors.remove(self.mirror)
