@@ -140,7 +140,7 @@ def redis_broker() -> Iterator[str]:
         try:
             url = taken.enter_context(redis_database())
         except LookupError as error:
-            pytest.skip(str(error))
+            pytest.skip(f"needs a Redis database that nobody else uses on 127.0.0.1:6379: {error}")
         yield url
 
 
