@@ -387,7 +387,7 @@ def machine(stage: Stage, **how: Any) -> None:  # noqa: ANN401 - hypothesis' set
 
 def test_whatever_happens_the_mirror_is_never_false(stage: Stage):
     """A few stories of a few steps, the same in every run."""
-    machine(stage, max_examples=8, stateful_step_count=25, derandomize=True, database=None)
+    machine(stage, max_examples=15, stateful_step_count=25, derandomize=True, database=None)
 
 
 @pytest.mark.long
