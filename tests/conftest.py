@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,6 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(FIRST_WORLD)
 
 
+BEAT = 15.0
+
+
 class FakeClock:
     """A clock that moves only when told; sleeping moves it."""
 
@@ -44,6 +47,8 @@ class FakeClock:
         self._now = now or datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         self._monotonic = 0.0
         self.slept: list[float] = []
+        self.beats: list[Callable[[], None]] = []
+        """What other threads would do every 15 seconds while this one sleeps."""
 
     def now(self) -> datetime:
         return self._now
@@ -53,7 +58,11 @@ class FakeClock:
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.advance(max(0.0, seconds))
+        while seconds > 0:
+            self.advance(min(seconds, BEAT))
+            seconds -= BEAT
+            for beat in self.beats:
+                beat()
 
     def set(self, seconds: float) -> None:
         """Somebody sets the wall clock by so many seconds; no time passes."""

@@ -113,6 +113,7 @@ class Stage:
         )
         mirror = Mirror(portal, settings, database, clock or self.clock, intervals)
         self._mirrors.append(mirror)
+        mirror.clock.beats.append(mirror.leases.renew)
         for user_id in accounts or [portal.admin_id]:
             mirror.connect(user_id)
         return mirror

@@ -153,6 +153,7 @@ class MirrorMachine(RuleBasedStateMachine):
             self.stage.emulator.token_server._portals.remove(self.portal)
         if hasattr(self, "mirror"):
             self.mirror.leases.stop()
+            self.stage.clock.beats.remove(self.mirror.leases.renew)
             self.mirror.wiring.transport.close()
             self.stage._mirrors.remove(self.mirror)
 

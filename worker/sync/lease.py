@@ -111,15 +111,22 @@ class LeaseKeeper:
                 if not (self._held or self._abandoned or self._doubtful):
                     self._thread = None
                     return
-                now = self._clock.monotonic()
-                held = {f.portal_id: (f.owner, f.number) for f, until in self._held.items() if now < until}
-            try:
-                with self._database.write() as session:
-                    leases.renew_leases(session, owner_fences=held, now=self._clock.now(), ttl=LEASE)
-            except AWAY as error:
-                log.warning("the leases of %d portals could not be renewed: %s", len(held), database_sentence(error))
-            except Exception:
-                log.exception("the leases of %d portals could not be renewed", len(held))
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew what is held. The heartbeat does so every HEARTBEAT_SECONDS."""
+        with self._lock:
+            now = self._clock.monotonic()
+            held = {f.portal_id: (f.owner, f.number) for f, until in self._held.items() if now < until}
+        if not held:
+            return
+        try:
+            with self._database.write() as session:
+                leases.renew_leases(session, owner_fences=held, now=self._clock.now(), ttl=LEASE)
+        except AWAY as error:
+            log.warning("the leases of %d portals could not be renewed: %s", len(held), database_sentence(error))
+        except Exception:
+            log.exception("the leases of %d portals could not be renewed", len(held))
 
     def _give_back(self) -> None:
         """Try to give back what turns could not; a lease that has run out or is another's by now needs nothing."""
