@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from worker.bitrix24.client import Client
-from worker.bitrix24.paging import KeysetListing, ListMethod, Record
+from worker.bitrix24.paging import KeysetListing
+from worker.bitrix24.rows import ListMethod, Record
 from worker.errors import IncompleteRun
 
 

@@ -12,9 +12,9 @@ from worker.bitrix24.auth import OAuthAuth, WebhookAuth
 from worker.bitrix24.calls import Answer, Call, Ref
 from worker.bitrix24.client import Client
 from worker.bitrix24.oauth import TokenServer
-from worker.bitrix24.paging import KeysetListing, ListMethod
+from worker.bitrix24.paging import KeysetListing
 from worker.bitrix24.refresh import TokenKeeper
-from worker.bitrix24.rows import Record
+from worker.bitrix24.rows import ListMethod, Record
 from worker.bitrix24.throttle import Throttle
 from worker.bitrix24.transport import Transport
 from worker.clock import Clock, SystemClock

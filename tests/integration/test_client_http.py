@@ -15,8 +15,8 @@ from tests.unit.bitrix24.fakes import NOW, Handler, MemoryBudget, MemoryTokens, 
 from worker.bitrix24.auth import Auth, OAuthAuth, WebhookAuth
 from worker.bitrix24.calls import Answer, Call, Ref
 from worker.bitrix24.client import Client
-from worker.bitrix24.paging import ListMethod
 from worker.bitrix24.refresh import TokenKeeper
+from worker.bitrix24.rows import ListMethod
 from worker.bitrix24.stats import Stats
 from worker.bitrix24.throttle import Throttle
 from worker.bitrix24.transport import Transport

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from worker.bitrix24.calls import Answer, Answers, Call
-from worker.bitrix24.rows import ListMethod, Page, Record, Span, read_page
-from worker.errors import BadAnswer, PortalError, TransientError
+from worker.bitrix24.reading import PageReader
+from worker.bitrix24.rows import ListMethod, Page, Record, Span
+from worker.errors import PortalError
 
 if TYPE_CHECKING:
     import msgspec
 
-MAX_FAILURES = 3  # in a row
 _LAPS = 3  # pages asked for, in multiples of the list's own: one that shifts for ever is given up
 _SPARE = 10
 
@@ -41,6 +41,7 @@ class CountedListing:
         self._spec = spec
         self._prefix = prefix
         self._filter = dict(filter or {})
+        self._reader = PageReader(spec)
         self._sent: list[Call] = []
         self._first = 0  # page of the calls sent last
         self._next = 0  # page not read yet
@@ -48,12 +49,15 @@ class CountedListing:
         self._seen: set[int] = set()
         self._odd: set[bytes] = set()
         self._totals: list[int] = []  # the least and the latest
-        self.failures = 0
         self.done = False
         self.complete = False
         self.problem: str | None = None
-        self.error: PortalError | None = None
         self.unreadable: list[msgspec.Raw] = []
+
+    @property
+    def error(self) -> PortalError | None:
+        """What failed in the last take."""
+        return self._reader.error
 
     @property
     def count(self) -> int:
@@ -77,7 +81,7 @@ class CountedListing:
         """What the last `calls` brought: records not brought before; `unreadable` and `error` tell of this take."""
         sent, self._sent = self._sent, []
         self.unreadable = []
-        self.error = None
+        self._reader.begin()
         taken: list[Record] = []
         told: int | None = None
         for number, call in enumerate(sent, start=self._first):
@@ -132,23 +136,14 @@ class CountedListing:
 
     def _page(self, outcome: Answer | PortalError, *, failure: bool) -> tuple[Page | None, int]:
         """The page of an outcome and the portal's count; None for a failed one, which is noted."""
-        if isinstance(outcome, Answer):
-            try:
-                page = read_page(outcome, self._spec)
-            except BadAnswer as error:
-                outcome = error
-            else:
-                self.failures = 0
-                if outcome.total is None and page.size:
-                    self._fail("the portal counts nothing, so nothing proves that its list is whole")
-                    return None, 0
-                return page, outcome.total or 0  # user.get leaves the count out when nothing matches
-        if failure:
-            self.error = outcome
-            self.failures += 1
-            if not isinstance(outcome, TransientError) or self.failures >= MAX_FAILURES:
-                self._fail(str(outcome))
-        return None, 0
+        page = self._reader.read(outcome, failure=failure)
+        if problem := self._reader.gives_up:
+            self._fail(problem)
+        total = outcome.total if isinstance(outcome, Answer) else None
+        if page is not None and page.size and total is None:
+            self._fail("the portal counts nothing, so nothing proves that its list is whole")
+            return None, 0
+        return page, total or 0  # user.get leaves the count out when nothing matches
 
     def _fail(self, problem: str) -> None:
         self.problem = problem

@@ -22,10 +22,11 @@ class Listing(Protocol):
 
     complete: bool
     problem: str | None
-    error: PortalError | None
     unreadable: list[Raw]
     last_id: int
 
+    @property
+    def error(self) -> PortalError | None: ...
     @property
     def resume_id(self) -> int: ...
     @property

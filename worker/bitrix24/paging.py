@@ -19,15 +19,15 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from worker.bitrix24.calls import Answer, Answers, Call
-from worker.bitrix24.rows import ListMethod, Page, Record, Span, read_page
-from worker.errors import BadAnswer, PortalError, TransientError
+from worker.bitrix24.keyset import KeysetCalls
+from worker.bitrix24.reading import PageReader
+from worker.bitrix24.rows import ListMethod, Page, Record, Span
+from worker.bitrix24.tally import Tally
+from worker.errors import PortalError
 
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["KeysetListing", "ListMethod", "Record"]
-
-MAX_FAILURES = 3  # in a row
 _GROWTH = 4  # an unknown remainder is asked in chains of 1, 4, 16, 50: little is wasted on a short one
 LONGEST = 50
 
@@ -76,36 +76,26 @@ class KeysetListing:
         spacing: float = 1.0,
     ) -> None:
         self._spec = spec
-        self._prefix = prefix
-        self._after = after
         self._filter = dict(filter or {})
-        self._above = f">{spec.id_param}"
-        if self._above in self._filter:
-            raise ValueError(f"{self._above} is the listing's own condition; use `after`")
+        self._reader = PageReader(spec)
+        self._ask = KeysetCalls(spec, prefix=prefix, filter=self._filter, uncounted=uncounted)
         self._step = _Step.PROBE if probe else _Step.PAGES
         self._part = until is not None or max_id is not None
         self._probed = probe
+        self._after = after
         self._chain = max(1, start_pages)
         self._early = early_pages
         self._longest = longest
-        self._start = -1 if uncounted else 0
-        self._taken: tuple[int, list[Record]] = (after, [])
-        self.spacing = spacing
         self._sent: list[Call] = []
-        self.failures = 0
-        self.below_max = 0  # readable rows that the probe counted, or would have
-        self._unread = 0  # and the others
-        self._last_unreadable: set[bytes] = set()
+        self._taken: tuple[int, list[Record]] = (after, [])
         self._doubt: int | None = None
+        self.tally = Tally(max_id=max_id)
+        self.spacing = spacing
         self.last_id = after
         self.until = until
-        self.max_id = max_id
-        self.total: int | None = None
-        self.count = 0
         self.wasted = 0
         self.complete = False
         self.problem: str | None = None
-        self.error: PortalError | None = None
         self.unreadable: list[msgspec.Raw] = []
 
     @property
@@ -134,6 +124,16 @@ class KeysetListing:
         return list(self._sent)
 
     @property
+    def error(self) -> PortalError | None:
+        """What failed in the last take."""
+        return self._reader.error
+
+    @property
+    def asked(self) -> int:
+        """How many calls were given last and not answered yet."""
+        return len(self._sent)
+
+    @property
     def span(self) -> Span:
         """What the last take brought is all there is between these IDs."""
         after, taken = self._taken
@@ -143,16 +143,55 @@ class KeysetListing:
     def take(self, answers: Answers) -> list[Record]:
         """What the last `calls` brought: new records, IDs rising. `unreadable` and `error` then tell of this take."""
         after = self.last_id
-        taken = self._take(answers)
+        sent, self._sent = self._sent, []
+        self.unreadable = []
+        self._reader.begin()
+        taken = self._take(sent, answers) if sent else []
+        self._learn_spacing(taken)
         self._taken = (after, taken)
         return taken
 
-    def _take(self, answers: Answers) -> list[Record]:
-        sent, self._sent = self._sent, []
-        self.unreadable = []
-        self.error = None
-        if not sent:
-            return []
+    def split(self, at: int, *, prefix: str) -> "KeysetListing":
+        """Leave what lies behind the ID `at` to another listing, and return that."""
+        rest = KeysetListing(
+            self._spec,
+            prefix=prefix,
+            after=at,
+            filter=self._filter,
+            probe=False,
+            until=self.until,
+            max_id=self.tally.max_id,
+            spacing=self.spacing,
+        )
+        self.until, self._part = at, True
+        return rest
+
+    def rejoin(self, *, last_id: int, below_max: int, count: int) -> None:
+        """Go on as if this listing had itself read on to `last_id`: others did, and met so many rows in all."""
+        self.last_id = last_id
+        self.tally.replace(below_max=below_max, count=count)
+        self._check(empty=False)
+
+    def _next_calls(self, room: int) -> list[Call]:
+        match self._step:
+            case _Step.PROBE:
+                early = min(room - 1, self._early, self._longest)
+                return [self._ask.probe(self._after), *self._ask.pages(self.last_id, early)]
+            case _Step.RECOUNT:
+                return [self._ask.count(self._after, self.tally.max_id)]
+            case _:
+                return self._ask.pages(self.last_id, min(room, self._length(), self._longest))
+
+    def _length(self) -> int:
+        """Pages that are left, as far as it is known."""
+        size, total = self._spec.page_size, self.tally.total
+        if total is None and self._step is _Step.PAGES and (end := self.until or self.tally.max_id):
+            return min(LONGEST, int((end - self.last_id) / self.spacing / size) + 2)
+        if total is None or self._step is _Step.TAIL:
+            return self._chain
+        return max(1, ceil((total - self.tally.met) / size))
+
+    def _take(self, sent: list[Call], answers: Answers) -> list[Record]:
         match self._step:
             case _Step.PROBE:
                 if self._take_probe(answers.get(sent[0])) and sent[1:]:
@@ -166,77 +205,14 @@ class KeysetListing:
                 pass
         return []
 
-    def _next_calls(self, room: int) -> list[Call]:
-        match self._step:
-            case _Step.PROBE:
-                probe = self._counting("probe", {self._above: self._after}, descending=True)
-                return [probe, *self._pages(min(room - 1, self._early, self._longest))]
-            case _Step.RECOUNT:
-                return [self._counting("count", self._recounted(), descending=False)]
-            case _:
-                return self._pages(min(room, self._length(), self._longest))
-
-    def _recounted(self) -> dict[str, Any]:
-        """What the probe counted: up to the highest ID, where the probe showed one."""
-        at_most = f"<={self._spec.id_param}"
-        bounds = [int(bound) for bound in (self._filter.get(at_most), self.max_id) if bound is not None]
-        return {self._above: self._after, **({at_most: min(bounds)} if bounds else {})}
-
-    def _counting(self, name: str, conditions: Mapping[str, Any], *, descending: bool) -> Call:
-        every = {**self._filter, **conditions}
-        params = self._spec.page(conditions=every, start=0, descending=descending, only_id=True)
-        return Call(f"{self._prefix}{name}", self._spec.method, params)
-
-    @property
-    def asked(self) -> int:
-        """How many calls were given last and not answered yet."""
-        return len(self._sent)
-
-    def split(self, at: int, *, prefix: str) -> "KeysetListing":
-        """Leave what lies behind the ID `at` to another listing, and return that."""
-        rest = KeysetListing(
-            self._spec,
-            prefix=prefix,
-            after=at,
-            filter=self._filter,
-            probe=False,
-            until=self.until,
-            max_id=self.max_id,
-            spacing=self.spacing,
-        )
-        self.until, self._part = at, True
-        return rest
-
-    def rejoin(self, *, last_id: int, below_max: int, count: int) -> None:
-        """Go on as if this listing had itself read on to `last_id`: others did, and met so many rows in all."""
-        self.last_id, self.below_max, self._unread, self.count = last_id, below_max, 0, count
-        self._check(empty=False)
-
-    def _length(self) -> int:
-        if self.total is None and self._step is _Step.PAGES and (end := self.until or self.max_id):
-            return min(LONGEST, int((end - self.last_id) / self.spacing / self._spec.page_size) + 2)
-        if self.total is None or self._step is _Step.TAIL:
-            return self._chain
-        return max(1, ceil((self.total - self._met) / self._spec.page_size))
-
-    def _pages(self, length: int) -> list[Call]:
-        chain: list[Call] = []
-        for number in range(length):
-            last: Any = self._spec.last_row(chain[-1].key) if chain else self.last_id
-            params = self._spec.page(conditions={**self._filter, self._above: last}, start=self._start)
-            chain.append(Call(f"{self._prefix}{number}", self._spec.method, params))
-        return chain
-
     def _take_probe(self, outcome: Answer | PortalError) -> bool:
         """Note what the listing must reach. Whether there is anything to read."""
         page = self._page(outcome)
         if page is None or not isinstance(outcome, Answer):
             return False
-        self.max_id = max((record.id for record in page.records), default=None)
-        # user.get leaves the count out when nothing matches.
-        self.total = outcome.total if outcome.total is not None or page.size else 0
+        self.tally.probed(page, outcome.total)
         self._step = _Step.PAGES
-        if not page.size and not self.total:
+        if not page.size and not self.tally.total:
             self._finish()
         return not self.done
 
@@ -244,44 +220,40 @@ class KeysetListing:
         page = self._page(outcome)
         if page is None or not isinstance(outcome, Answer):
             return
-        now = outcome.total if outcome.total is not None or page.size else 0
-        then = self.total if self.total is not None else now
-        if now is not None and then is not None and not min(now, then) <= self._met <= max(now, then):
-            self._fail(f"{self._met} rows read where the portal counts {then} and then {now}")
-            return
-        self._finish()
+        if problem := self.tally.contradiction(page, outcome.total):
+            self._fail(problem)
+        else:
+            self._finish()
 
     def _take_chain(self, sent: list[Call], answers: Answers) -> list[Record]:
         """Walk the pages in order, as far as they may be believed."""
         taken: list[Record] = []
-        spacings: list[float] = []
         for number, call in enumerate(sent):
             page = self._page(answers.get(call), failure=number == 0 or call.key in answers.outcomes)
-            if page is None:
+            if page is None or not self._take_page(page, taken):
                 self._waste(sent[number + 1 :], answers)
                 return taken
-            before = self.last_id
-            new, rising = self._rising(page)
-            taken += new
-            if len(new) == self._spec.page_size:
-                spacings.append((new[-1].id - new[0].id) / len(new))
-                self.spacing = max(1.0, median(spacings))  # IDs may jump; most pages do not
-            if self.until is not None and self.last_id >= self.until:
-                self._finish()
-            elif not rising:
-                self._fail(f"IDs fall or repeat after {self.last_id}")
-            elif page.size < self._spec.page_size:
-                self._short(page)
-            elif not new:
-                self._fail(f"a full page after ID {self.last_id} without one readable ID")
-            elif page.size == self._spec.page_size and page.chained:
-                continue
-            if page.size < self._spec.page_size and self._doubt is None:
-                self._doubt = before
-            self._waste(sent[number + 1 :], answers)
-            return taken
         self._full(len(sent))
         return taken
+
+    def _take_page(self, page: Page, taken: list[Record]) -> bool:
+        """Put a believed page's records into `taken`. Whether the page asked from its last row may be believed too."""
+        before = self.last_id
+        new, rising = self._rising(page)
+        taken += new
+        if self.until is not None and self.last_id >= self.until:
+            self._finish()
+        elif not rising:
+            self._fail(f"IDs fall or repeat after {self.last_id}")
+        elif page.size < self._spec.page_size:
+            self._short(page)
+        elif not new:
+            self._fail(f"a full page after ID {self.last_id} without one readable ID")
+        elif page.size == self._spec.page_size and page.chained:
+            return True
+        if page.size < self._spec.page_size and self._doubt is None:
+            self._doubt = before
+        return False
 
     def _rising(self, page: Page) -> tuple[list[Record], bool]:
         """The records up to the first whose ID does not rise, and whether all of them do."""
@@ -295,58 +267,47 @@ class KeysetListing:
                 self.last_id = self.until
                 break
             self.last_id = record.id
-            self.below_max += self.max_id is None or record.id <= self.max_id
             new.append(record)
-        self.count += len(new)
-        # A page asked from the last readable ID brings the unreadable rows behind it once more: told once.
-        texts = {bytes(raw): raw for raw in page.unreadable}
-        unseen = [raw for text, raw in texts.items() if text not in self._last_unreadable]
-        self._last_unreadable = set(texts)
-        self._unread += len(unseen)
-        self.unreadable += unseen
+        self.tally.add(new)
+        self.unreadable += self.tally.add_unreadable(page.unreadable)
         return new, rising
+
+    def _learn_spacing(self, taken: list[Record]) -> None:
+        """From its pages, the last and partial one left out: IDs may jump; most pages do not."""
+        size = self._spec.page_size
+        found = [
+            (last.id - first.id) / size for first, last in zip(taken[::size], taken[size - 1 :: size], strict=False)
+        ]
+        if found:
+            self.spacing = max(1.0, median(found))
 
     def _short(self, page: Page) -> None:
         """A believed page that is not full: the end, or (known from the probe) a page cut short."""
         if not self._probed and not self._part:
             self._finish()
-        elif not page.records or self._reached():
+        elif not page.records or self.tally.reached(self.last_id):
             self._check(empty=not page.records)
 
     def _full(self, length: int) -> None:
         """Every page of the chain was full."""
-        if self._step is _Step.PAGES and self._reached():
+        if self._step is _Step.PAGES and self.tally.reached(self.last_id):
             self._check(empty=False)
         elif length >= self._chain:
             self._chain = min(self._longest, self._chain * _GROWTH)
 
-    def _reached(self) -> bool:
-        return self.max_id is not None and self.last_id >= self.max_id
-
     def _check(self, *, empty: bool) -> None:
         """The end is reached; does the count agree?"""
-        if self.total is None or self._met == self.total:
+        if self.tally.agrees:
             self._finish()
         else:
             self._step = _Step.RECOUNT if empty else _Step.TAIL
             self._chain = 1
 
     def _page(self, outcome: Answer | PortalError, *, failure: bool = True) -> Page | None:
-        """The page of an outcome; None for a failed one, which is noted (a call never run is none)."""
-        if isinstance(outcome, Answer):
-            try:
-                page = read_page(outcome, self._spec)
-            except BadAnswer as error:
-                outcome = error
-            else:
-                self.failures = 0
-                return page
-        if failure:
-            self.error = outcome
-            self.failures += 1
-            if not isinstance(outcome, TransientError) or self.failures >= MAX_FAILURES:
-                self._fail(str(outcome))
-        return None
+        page = self._reader.read(outcome, failure=failure)
+        if problem := self._reader.gives_up:
+            self._fail(problem)
+        return page
 
     def _waste(self, rest: list[Call], answers: Answers) -> None:
         self.wasted += sum(isinstance(answers.outcomes.get(call.key), Answer) for call in rest)
@@ -354,10 +315,6 @@ class KeysetListing:
     def _fail(self, problem: str) -> None:
         self.problem = problem
         self._step = _Step.DONE
-
-    @property
-    def _met(self) -> int:
-        return self.below_max + self._unread
 
     def _finish(self) -> None:
         if self.until is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Raw
 
 from worker.bitrix24.calls import Call, Outcome
-from worker.bitrix24.paging import ListMethod
+from worker.bitrix24.rows import ListMethod
 from worker.resources import tasks, users
 from worker.resources.viewer import Viewer
 

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from worker.bitrix24.calls import Answer, Call, Outcome
-from worker.bitrix24.paging import ListMethod
+from worker.bitrix24.rows import ListMethod
 from worker.resources.fields import json_list, text_or_none, title_or_none, to_bool
 from worker.resources.hashing import canonical_fields, content_hash
 from worker.resources.records import Flag, Key, Numbers, Reader, Text, payload_text, rows_of

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from worker.bitrix24.calls import Answers, Call
-from worker.bitrix24.paging import KeysetListing, ListMethod
-from worker.bitrix24.rows import Span
+from worker.bitrix24.paging import KeysetListing
+from worker.bitrix24.rows import ListMethod, Span
 from worker.bitrix24.ways import ListWay, Paging
 from worker.errors import B24SyncError, PortalError
 from worker.sync.passes import Stretch, not_whole
@@ -114,7 +114,7 @@ class Chains:
         unreadable = self._news(one.unreadable)
         stretches = [Stretch(after, one.span, records, 0, unreadable)]
         if one is self._head:
-            if not self._divided and not one.done and one.total is not None:
+            if not self._divided and not one.done and one.tally.total is not None:
                 self._divide(one)
         elif one.complete and not [each for each in self._ranges if not each.complete]:
             stretches += self._rejoin()
@@ -134,10 +134,10 @@ class Chains:
 
     def _divide(self, head: KeysetListing) -> None:
         """The first cut, by the spacing of the few rows that came with the probe, or that of all: the closer one."""
-        end, total = head.max_id or 0, head.total or 0
-        left = total - head.count
+        end, total = head.tally.max_id or 0, head.tally.total or 0
+        left = total - head.tally.count
         parts = min(self._chains, -(-left // (WORTH * 2)))
-        if parts < 2 or not head.count:  # noqa: PLR2004 - nothing to divide
+        if parts < 2 or not head.tally.count:  # noqa: PLR2004 - nothing to divide
             return
         spacing = min(head.spacing, max(1.0, end / total))
         ranges = [
@@ -152,7 +152,7 @@ class Chains:
     def _taken_over(self) -> KeysetListing | None:
         """The upper half of what one range has left beyond that which is just being read."""
         going = [one for one in self._ranges if not one.done]
-        known = [one for one in going if one.count]
+        known = [one for one in going if one.tally.count]
         if self._head is None or not known or len(going) >= self._chains:
             return None
         most = max(known, key=self._left)
@@ -167,9 +167,9 @@ class Chains:
     def _left(self, one: KeysetListing) -> float:
         """Rows that a range may still hold and nobody is reading: never more than the whole listing has of them."""
         head = self._head
-        met = sum(each.count + self._under_way(each) for each in self._ranges)
-        everywhere = (head.total or 0) - head.count - met if head else 0
-        end = one.until or one.max_id or 0
+        met = sum(each.tally.count + self._under_way(each) for each in self._ranges)
+        everywhere = (head.tally.total or 0) - head.tally.count - met if head else 0
+        end = one.until or one.tally.max_id or 0
         return min((end - one.last_id) / one.spacing - self._under_way(one), everywhere)
 
     def _under_way(self, one: KeysetListing) -> int:
@@ -182,8 +182,8 @@ class Chains:
             return []
         parts = [head, *self._ranges]
         end = max(one.last_id for one in parts)
-        met = sum(one.below_max for one in parts) + len(self._odd)
-        head.rejoin(last_id=end, below_max=met, count=sum(one.count for one in parts))
+        met = sum(one.tally.below_max for one in parts) + len(self._odd)
+        head.rejoin(last_id=end, below_max=met, count=sum(one.tally.count for one in parts))
         return [Stretch(end, Span(end, None, []), [], 0, [])] if head.complete else []
 
     def _news(self, unreadable: Sequence[Raw]) -> list[Raw]:

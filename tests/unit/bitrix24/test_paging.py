@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.unit.bitrix24.fakes import Table, answer, flaky
 from worker.bitrix24.calls import Answer, Answers, Call, Outcome, Ref, Time
-from worker.bitrix24.paging import KeysetListing, ListMethod, Record
+from worker.bitrix24.paging import KeysetListing
+from worker.bitrix24.rows import ListMethod, Record
 from worker.errors import AccessDenied, BadAnswer, MethodClosed
 
 TASKS = ListMethod("tasks.task.list", {"select": ["ID", "TITLE"]}, items=("tasks",))
@@ -51,8 +52,8 @@ def test_a_probed_listing_asks_exactly_what_there_is(rows: int, batches: int, pa
     table, one = Table(range(1, rows + 1)), listing()
 
     assert run(one, table) == (list(range(1, rows + 1)), batches)
-    assert (one.complete, one.problem, one.count, one.total, one.wasted) == (True, None, rows, rows, 0)
-    assert one.max_id == (rows or None)
+    assert (one.complete, one.problem, one.tally.count, one.tally.total, one.wasted) == (True, None, rows, rows, 0)
+    assert one.tally.max_id == (rows or None)
     assert (table.counts, table.pages) == (1, pages + 1)
 
 
@@ -355,7 +356,7 @@ def test_rows_added_meanwhile_may_come_along():
     table.ids |= {91, 92}
 
     assert run(one, table) == (list(range(1, 93)), 1)
-    assert (one.complete, one.max_id, table.counts) == (True, 90, 1)
+    assert (one.complete, one.tally.max_id, table.counts) == (True, 90, 1)
 
 
 def test_a_portal_without_a_count_is_read_to_its_highest_id():
@@ -385,7 +386,7 @@ def test_a_portal_that_ignores_the_probes_order_is_served_the_slow_way():
 def test_a_range_keeps_its_own_upper_bound_in_the_second_count():
     table, one = Table(range(1, 301)), listing(after=50, filter={"<=ID": 200})
     one.take(table.batch(one.calls(50)))
-    assert (one.max_id, one.total) == (200, 150)
+    assert (one.tally.max_id, one.tally.total) == (200, 150)
     table.ids -= {77}
 
     ids, _ = run(one, table)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.bitrix24.fakes import Table, flaky
 from worker.bitrix24.calls import Answers, Call
-from worker.bitrix24.paging import ListMethod
+from worker.bitrix24.rows import ListMethod
 from worker.errors import AccessDenied, IncompleteRun
 from worker.sync.chains import Chains, Range
 from worker.sync.passes import Stretch

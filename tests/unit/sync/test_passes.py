@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from tests.unit.bitrix24.fakes import Table, answer, flaky
 from worker.bitrix24.calls import Answers, Call, Outcome, Time
-from worker.bitrix24.paging import ListMethod
+from worker.bitrix24.rows import ListMethod
 from worker.bitrix24.ways import ListWay, Paging
 from worker.errors import AccessDenied, IncompleteRun
 from worker.sync.passes import Passes, Stretch
