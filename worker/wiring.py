@@ -11,19 +11,18 @@ from datetime import timedelta
 from functools import cached_property, partial
 
 from worker.alerts import Alerter
-from worker.bitrix24.auth import Auth, OAuthAuth, WebhookAuth
+from worker.bitrix24.auth import Auth
 from worker.bitrix24.client import MAX_ATTEMPTS, Client
 from worker.bitrix24.oauth import TokenServer
-from worker.bitrix24.refresh import Ask, TokenKeeper
+from worker.bitrix24.refresh import TokenKeeper
 from worker.bitrix24.throttle import Throttle
 from worker.bitrix24.transport import Sender, Transport
 from worker.budget import Unlimited
 from worker.clock import StopFlag, SystemClock
 from worker.config import Settings, tick_period
-from worker.connect import Connector, Registrar
-from worker.errors import NeedsReauth, UsageError
-from worker.storage import drift, logins, portals, rejected, runs, schema
-from worker.storage.budget import SqlBudgetStore, prune_closed_methods
+from worker.connect import Authorizer, Connector, Registrar
+from worker.storage import portals, schema, upkeep
+from worker.storage.budget import SqlBudgetStore
 from worker.storage.cipher import Cipher, KeyFile
 from worker.storage.models import Account, Portal
 from worker.storage.session import Database
@@ -36,12 +35,8 @@ from worker.sync.portal import PortalSync
 from worker.sync.probe import Prober
 from worker.sync.renewal import Renewal
 from worker.sync.turn import SyncOptions
-from worker.tokens import Grant, Token
 
 log = logging.getLogger(__name__)
-
-MOST_ROUNDS = 1000
-"""Of one kind of maintenance in one go: half a million folded rows, the runs of 10,000 portals in an hour."""
 
 MAX_ATTEMPTS_OF_PEOPLE = 2
 """Where somebody waits in front of a browser or a terminal."""
@@ -98,6 +93,10 @@ class Wiring:
         )
 
     @cached_property
+    def authorizer(self) -> Authorizer:
+        return Authorizer(store=self.token_store, keeper=self.token_keeper, server=self.token_server)
+
+    @cached_property
     def connector(self) -> Connector:
         return Connector(
             database=self.ready_database,
@@ -152,7 +151,7 @@ class Wiring:
         return Renewal(
             database=self.ready_database,
             keeper=self.token_keeper,
-            asking=self._asking,
+            asking=self.authorizer.asking,
             clock=self.clock,
             stopping=self.stop.is_set,
             tick=tick_period(settings.sync_interval),
@@ -170,7 +169,7 @@ class Wiring:
     ) -> Client:
         """A client that acts as `account`; its calls go through `sender`, which is our transport unless told."""
         return Client(
-            auth=self._auth_of(portal, account),
+            auth=self.authorizer.auth(portal, account),
             transport=sender or self.transport,
             throttle=Throttle(SqlBudgetStore(self.ready_database), self.clock, portal.id),
             clock=self.clock,
@@ -221,21 +220,8 @@ class Wiring:
             self.alerter.tick()
 
     def maintain(self) -> None:
-        """Fold quiet runs, drop what is old; in short transactions, until nothing is left."""
-        now = self.clock.now()
-        for work in (
-            runs.fold_quiet_runs,
-            runs.delete_old_runs,
-            rejected.prune_rejected,
-            drift.prune_drift,
-            logins.prune_logins,
-            prune_closed_methods,
-        ):
-            for _ in range(MOST_ROUNDS):
-                with self.ready_database.write() as session:
-                    left = work(session, now)
-                if not left or self.stop.is_set():
-                    break
+        """Fold quiet runs, drop what is old."""
+        upkeep.maintain(self.ready_database, self.clock, stopping=self.stop.is_set)
 
     def after_fork(self, **_signal: object) -> None:
         """A forked child must not use its parent's connections, nor hold leases under its name.
@@ -244,7 +230,7 @@ class Wiring:
         """
         self.database.after_fork()
         self._owner = _name_of_process()
-        for part in ("lease_keeper", "token_keeper", "sync"):  # made anew, with that name
+        for part in ("lease_keeper", "token_keeper", "authorizer", "sync"):  # made anew, with that name
             self.__dict__.pop(part, None)
 
     def close(self) -> None:
@@ -276,27 +262,6 @@ class Wiring:
             clock=self.clock,
             max_attempts=MAX_ATTEMPTS_OF_PEOPLE,
         )
-
-    def _auth_of(self, portal: Portal, account: Account) -> Auth:
-        if account.kind == "webhook":
-            return WebhookAuth(portal.rest_url, account.user_id, self.token_store.webhook_secret(account.id))
-        return OAuthAuth(portal.rest_url, account.id, self.token_keeper, self._asking(portal))
-
-    def _asking(self, portal: Portal) -> Ask:
-        """How the next pair of this portal's accounts is asked for."""
-
-        def ask(token: Token) -> Grant:
-            server = self.token_server
-            if server is None:
-                raise UsageError("B24SYNC_CLIENT_ID and B24SYNC_CLIENT_SECRET are needed to renew this portal's token")
-            base = portal.rest_url.removesuffix("/").removesuffix("/rest")
-            try:
-                return server.refresh(token.refresh_token or "", base, portal.oauth_url).grant
-            except NeedsReauth as error:
-                error.portal = portal.domain  # the token server says so, but it is the portal that must be connected
-                raise
-
-        return ask
 
     def _moved(self, portal_id: int, rest_url: str) -> None:
         """The portal was renamed: it is the same portal at a new address."""

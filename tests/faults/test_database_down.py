@@ -122,7 +122,7 @@ def test_a_new_pair_of_tokens_waits_for_the_database(mirror: Mirror, wire: Proxy
     """The token server has answered when the database goes for a minute: the only live pair is not lost."""
     with mirror.database.read() as session:
         portal, account = session.scalars(select(Portal)).one(), session.scalars(select(Account)).one()
-    ask = mirror.wiring._asking(portal)
+    ask = mirror.wiring.authorizer.asking(portal)
     back_at = mirror.clock.monotonic() + 60
     slept = mirror.clock.sleep
 
