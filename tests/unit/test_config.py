@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from worker.config import Settings, is_loopback, tick_period
+from worker.config import Settings, tick_period
 from worker.errors import SettingsError
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
@@ -154,23 +154,6 @@ def test_loopback_needs_no_password(listen: str):
 def test_an_open_address_needs_a_password():
     assert load(B24SYNC_WEB_LISTEN="0.0.0.0:80", B24SYNC_WEB_PASSWORD="x").web_listen == ("0.0.0.0", 80)  # noqa: S104
     assert "B24SYNC_WEB_PASSWORD" in problems(B24SYNC_WEB_LISTEN="0.0.0.0:80")[0]
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("localhost", True),
-        ("127.8.8.8", True),
-        ("[::1]", True),
-        ("::1", True),
-        ("10.0.0.1", False),
-        ("localhost.example.com", False),
-        ("", False),
-        (None, False),
-    ],
-)
-def test_loopback(host: str | None, loopback: bool):
-    assert is_loopback(host) is loopback
 
 
 @pytest.mark.parametrize(("interval", "tick"), [(1, 1), (10, 1), (60, 6), (150, 15), (300, 15), (86400, 15)])

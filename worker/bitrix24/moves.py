@@ -8,7 +8,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from worker.bitrix24.transport import is_loopback
+from worker.loopback import is_loopback
 
 # The vendor's cloud: names below these belong to portals, and only the vendor redirects from one to another. Zones
 # where customers publish sites of their own (.site, .shop) are none of them.

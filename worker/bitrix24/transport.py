@@ -5,7 +5,6 @@ module: our error names the host and the kind of failure, and is raised where th
 neither its text nor its chain (`__cause__`, `__context__`) can show a secret in a log.
 """
 
-import ipaddress
 import logging
 import os
 import time
@@ -23,6 +22,7 @@ from urllib3.exceptions import NewConnectionError
 from worker.bitrix24.protocol import MAX_BYTES, encode_json
 from worker.bitrix24.trust import context_of
 from worker.errors import BadAnswer, CallRefused, PortalError, PortalMoved, Unreachable
+from worker.loopback import is_loopback
 
 # At DEBUG (and for a malformed header at WARNING) urllib3 logs the path of every request: a webhook's secret.
 logging.getLogger("urllib3.connectionpool").addFilter(lambda _record: False)
@@ -77,16 +77,6 @@ class Sender(Protocol):
     def post_json(self, url: str, body: bytes | Mapping[str, Any], *, total: float | None = None) -> Reply:
         """POST a JSON body: bytes as they are, or a mapping to be encoded, in `total` seconds. Raises PortalError."""
         ...
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine: the only place where plain http is spoken."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Transport:

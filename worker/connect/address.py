@@ -4,8 +4,8 @@ import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from worker.config import is_loopback
 from worker.errors import UsageError
+from worker.loopback import is_loopback
 
 LONGEST = 180
 """Characters of host and port; the database keeps 191 of a domain, and of a placeholder made of it."""

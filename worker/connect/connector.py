@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from worker.bitrix24.auth import WebhookAuth
 from worker.bitrix24.oauth import PORTAL_MODE, TokenServer, authorize_url, read_token_answer
 from worker.clock import Clock
-from worker.config import is_loopback
 from worker.connect.address import is_inner, portal_url
 from worker.connect.register import Connected, ConnectError, Registrar
 from worker.errors import B24SyncError, CallRefused, NeedsReauth, PortalError, UsageError
+from worker.loopback import is_loopback
 from worker.storage import logins, portals
 from worker.storage.session import Database
 

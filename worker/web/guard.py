@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Response, request
 
-from worker.config import is_loopback
+from worker.loopback import is_loopback
 from worker.web import texts
 from worker.web.context import SERVICE, wiring
 from worker.web.render import message

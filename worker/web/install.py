@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from flask import Response, make_response, request
 
-from worker.config import is_loopback
 from worker.connect import Connected
 from worker.errors import B24SyncError
 from worker.log import facts
+from worker.loopback import is_loopback
 from worker.web import guard, texts
 from worker.web.context import context, wiring
 from worker.web.render import message, render

@@ -14,7 +14,7 @@ import requests
 
 from tests.unit.bitrix24.fakes import Handler, ok, serving
 from worker.bitrix24 import transport as module
-from worker.bitrix24.transport import MEANING, Transport, is_loopback, translate
+from worker.bitrix24.transport import MEANING, Transport, translate
 from worker.errors import BadAnswer, CallRefused, PortalError, PortalMoved, Unreachable
 
 SECRET = "s3cretwebhook"
@@ -251,24 +251,6 @@ def test_tls_is_always_verified():
     assert session.verify is True
     assert session.trust_env is True
     assert session.max_redirects >= 0
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("localhost", True),
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("[::1]", True),
-        ("::1", True),
-        ("example.org", False),
-        ("10.0.0.1", False),
-        ("localhost.example.org", False),
-        ("", False),
-    ],
-)
-def test_loopback(host: str, expected: bool):
-    assert is_loopback(host) is expected
 
 
 def test_what_never_left_is_told_from_what_was_not_answered(transport: Transport):
