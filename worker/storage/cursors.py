@@ -1,7 +1,7 @@
 """Where the next run of a resource starts, as a value."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from worker.storage.bulk import write_rows
+from worker.storage.lookup import within
 from worker.storage.models import SyncCursor
 
 
@@ -67,9 +68,9 @@ def load_cursors(session: Session, portal_id: int) -> dict[str, Cursor]:
     return {cursor.resource: cursor for cursor in (Cursor(*row) for row in rows)}
 
 
-def load_all_cursors(session: Session) -> dict[tuple[int, str], Cursor]:
-    """The stored cursors of all portals, by (portal, resource)."""
-    rows = session.execute(select(*(_TABLE.c[name] for name in NAMES)))
+def load_all_cursors(session: Session, portal_ids: Sequence[int] | None = None) -> dict[tuple[int, str], Cursor]:
+    """The stored cursors of these portals or of all, by (portal, resource)."""
+    rows = session.execute(select(*(_TABLE.c[name] for name in NAMES)).where(within(_TABLE.c.portal_id, portal_ids)))
     return {(cursor.portal_id, cursor.resource): cursor for cursor in (Cursor(*row) for row in rows)}
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from worker.storage.lookup import within
 from worker.storage.models import SchemaDrift
 from worker.storage.statements import change
 
@@ -46,9 +47,9 @@ def note_drift(session: Session, portal_id: int, resource: str, found: Iterable[
             session.execute(insert(SchemaDrift).values(**new))
 
 
-def list_drift(session: Session) -> Sequence[SchemaDrift]:
-    """All of all portals, the oldest first."""
-    statement = select(SchemaDrift)
+def list_drift(session: Session, portal_ids: Sequence[int] | None = None) -> Sequence[SchemaDrift]:
+    """All of these portals or of all, the oldest first."""
+    statement = select(SchemaDrift).where(within(SchemaDrift.portal_id, portal_ids))
     order = (SchemaDrift.first_seen_at, SchemaDrift.resource, SchemaDrift.field, SchemaDrift.kind)
     return session.scalars(statement.order_by(*order)).all()
 

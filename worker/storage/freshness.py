@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
+from worker.storage.lookup import within
 from worker.storage.models import Account, Portal, SyncCursor, SyncRun
 
 
@@ -24,9 +25,7 @@ def whole_at(session: Session, portal_ids: Sequence[int] | None = None) -> Mappi
         .scalar_subquery()
     )
     at = case((SyncCursor.last_status == "ok", SyncCursor.last_run_at), else_=ok_runs)
-    asked = select(SyncCursor.portal_id, SyncCursor.resource, at)
-    if portal_ids is not None:
-        asked = asked.where(SyncCursor.portal_id.in_(portal_ids))
+    asked = select(SyncCursor.portal_id, SyncCursor.resource, at).where(within(SyncCursor.portal_id, portal_ids))
     return {(portal_id, resource): moment for portal_id, resource, moment in session.execute(asked)}
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Column, ColumnElement, Table, and_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 _SPREAD = 8  # a range is read where at least every eighth number in it is wanted
 CHUNK = 500  # values in one IN list; SQLite's older builds take 999 parameters in all
@@ -54,6 +54,11 @@ def among(key: Column[Any], some: Sequence[int]) -> ColumnElement[bool]:
     reason to use the key's index: it would read the whole portal once per page.
     """
     return and_(key.between(some[0], some[-1]), key.in_(some))
+
+
+def within(portal: Column[int] | InstrumentedAttribute[int], some: Sequence[int] | None) -> ColumnElement[bool]:
+    """The portal is one of these; without any list it is any. The list is a page of what people are shown, no fleet."""
+    return true() if some is None else portal.in_(some)
 
 
 def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.storage.columns import storable
-from worker.storage.lookup import chunks
+from worker.storage.lookup import chunks, within
 from worker.storage.models import RejectedRecord
 from worker.storage.statements import change
 
@@ -49,9 +49,10 @@ def some_rejected(
     return session.scalars(statement.order_by(RejectedRecord.record_key).limit(limit)).all()
 
 
-def count_all_rejected(session: Session) -> dict[int, int]:
-    """How many records are kept, by portal; who has none is not in it."""
-    rows = session.execute(select(RejectedRecord.portal_id, func.count()).group_by(RejectedRecord.portal_id))
+def count_all_rejected(session: Session, portal_ids: Sequence[int] | None = None) -> dict[int, int]:
+    """How many records are kept, by portal, of these or of all; who has none is not in it."""
+    kept = select(RejectedRecord.portal_id, func.count()).where(within(RejectedRecord.portal_id, portal_ids))
+    rows = session.execute(kept.group_by(RejectedRecord.portal_id))
     return {portal_id: count for portal_id, count in rows}  # noqa: C416 - dict() would not keep the types
 
 

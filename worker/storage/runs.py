@@ -8,8 +8,8 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, in
 from sqlalchemy.orm import Session
 
 from worker.storage.columns import storable
-from worker.storage.lookup import chunks
-from worker.storage.models import SyncRun
+from worker.storage.lookup import chunks, within
+from worker.storage.models import SyncCursor, SyncRun
 from worker.storage.statements import change
 from worker.storage.totals import add_to_totals
 
@@ -88,10 +88,18 @@ def _values(report: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def last_error(session: Session, portal_id: int, resource: str) -> str | None:
-    """What went wrong in the last run of a resource."""
-    mine = select(SyncRun.error).where(SyncRun.portal_id == portal_id, SyncRun.resource == resource)
-    return session.scalar(mine.order_by(SyncRun.started_at.desc(), SyncRun.id.desc()).limit(1))
+def last_errors(session: Session, portal_ids: Sequence[int] | None = None) -> Mapping[tuple[int, str], str | None]:
+    """What went wrong in the last run of each resource whose last run was not ok, by (portal, resource)."""
+    of_last = (
+        select(SyncRun.error)
+        .where(SyncRun.portal_id == SyncCursor.portal_id, SyncRun.resource == SyncCursor.resource)
+        .order_by(SyncRun.started_at.desc(), SyncRun.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    asked = select(SyncCursor.portal_id, SyncCursor.resource, of_last)
+    rows = session.execute(asked.where(SyncCursor.last_status != "ok", within(SyncCursor.portal_id, portal_ids)))
+    return {(portal_id, resource): error for portal_id, resource, error in rows}
 
 
 def fold_quiet_runs(session: Session, now: datetime) -> int:

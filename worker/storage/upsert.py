@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, RowMapping, Table, and_, bindparam, delete
 from sqlalchemy.orm import Session
 
 from worker.storage.bulk import write_rows
-from worker.storage.lookup import among, chunks, lookup, own_key
+from worker.storage.lookup import among, chunks, lookup, own_key, within
 from worker.storage.statements import change
 
 Row = Mapping[str, Any]
@@ -144,17 +144,20 @@ def known_ids(session: Session, table: Table, portal_id: int, *, where: ColumnEl
     return set(session.scalars(statement))
 
 
-def count_live(session: Session, table: Table, portal_id: int) -> int:
-    """How many rows a portal has in a table, without those marked as deleted."""
-    statement = select(func.count()).select_from(table).where(table.c.portal_id == portal_id)
+def count_live(session: Session, table: Table, portal_id: int | None = None) -> int:
+    """How many rows a portal, or all of them together, has in a table, without those marked as deleted."""
+    statement = select(func.count()).select_from(table)
+    if portal_id is not None:
+        statement = statement.where(table.c.portal_id == portal_id)
     if "deleted_at" in table.c:
         statement = statement.where(table.c.deleted_at.is_(None))
     return session.scalars(statement).one()
 
 
-def count_all_live(session: Session, table: Table) -> dict[int, int]:
-    """The same for all portals that have any."""
-    statement = select(table.c.portal_id, func.count()).group_by(table.c.portal_id)
+def count_all_live(session: Session, table: Table, portal_ids: Sequence[int] | None = None) -> dict[int, int]:
+    """How many each of these portals, or of all, has; who has none is not in it."""
+    statement = select(table.c.portal_id, func.count()).where(within(table.c.portal_id, portal_ids))
+    statement = statement.group_by(table.c.portal_id)
     if "deleted_at" in table.c:
         statement = statement.where(table.c.deleted_at.is_(None))
     return {row[0]: row[1] for row in session.execute(statement)}
