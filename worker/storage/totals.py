@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Insert, select
+from sqlalchemy import Double, Insert, Row, cast, func, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,9 @@ from worker.storage.models import RunTotal
 FIGURES = tuple(
     column.name for column in RunTotal.__table__.c if column.name not in {"portal_id", "resource", "status"}
 )
+
+
+_COLUMNS = RunTotal.__table__.c
 
 
 def add_to_totals(session: Session, reports: Sequence[Mapping[str, Any]]) -> None:
@@ -40,7 +43,15 @@ def _adding(dialect: str) -> Insert:
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
 
 
-def list_totals(session: Session) -> Sequence[RunTotal]:
-    """The sums of every portal, resource and status."""
-    order = (RunTotal.portal_id, RunTotal.resource, RunTotal.status)
-    return session.scalars(select(RunTotal).order_by(*order)).all()
+def sum_totals(session: Session) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Portal, resource, and the sums over all statuses in the order of `FIGURES`, as floats."""
+    # Sums of whole numbers are decimals on two of the databases.
+    sums = [cast(func.sum(_COLUMNS[name]), Double) for name in FIGURES]
+    whose = (_COLUMNS.portal_id, _COLUMNS.resource)
+    return session.execute(select(*whose, *sums).group_by(*whose).order_by(*whose)).all()
+
+
+def count_runs(session: Session) -> Sequence[Sequence[Any]]:
+    """Portal, resource, status, and how many runs ended so."""
+    whose = (_COLUMNS.portal_id, _COLUMNS.resource, _COLUMNS.status)
+    return session.execute(select(*whose, _COLUMNS.runs).order_by(*whose)).all()

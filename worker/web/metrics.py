@@ -4,40 +4,23 @@ Labels name portals by `member_id`, resources and states: nothing that belongs t
 that docs/web.md is held against by a test.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from math import inf
 
 from flask import Response
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.registry import Collector
-from sqlalchemy import func, select
+from sqlalchemy import Double, cast, func, select
 from sqlalchemy.orm import Session
 
-from worker.breaker import BreakerState
+from worker.breaker import Breaker, BreakerState
 from worker.overview import REFRESH_LIFE, count_all_rows
 from worker.resources import RESOURCES
-from worker.storage import portals
 from worker.storage.freshness import whole_at
-from worker.storage.models import Account, RejectedRecord
-from worker.storage.tokens import token_dates
-from worker.storage.totals import list_totals
+from worker.storage.models import Account, OAuthToken, Portal, RejectedRecord
+from worker.storage.totals import FIGURES, count_runs, sum_totals
 from worker.web.context import wiring
-
-Sample = tuple[Sequence[str], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A metric: "counter" (only grows; its name ends in `_total`) or "gauge", its labels, and what it says."""
-
-    kind: str
-    labels: tuple[str, ...]
-    meaning: str
-
+from worker.web.exposition import Definition, Sample, expose
 
 PR = ("portal", "resource")
 METRICS: Mapping[str, Definition] = {
@@ -96,38 +79,23 @@ WRITTEN = ("inserted", "updated", "deleted", "revived")
 
 def metrics() -> Response:
     """All metrics, in Prometheus' text form."""
-    registry = CollectorRegistry(auto_describe=False)
     with wiring().ready_database.read() as session:
         samples = read(session, wiring().clock.now())
-    registry.register(_Collected(samples))
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(expose(METRICS, samples), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-class _Collected(Collector):
-    def __init__(self, samples: Mapping[str, Iterable[Sample]]) -> None:
-        self._samples = samples
-
-    def collect(self) -> Iterator[Metric]:
-        for name, definition in METRICS.items():
-            kind = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
-            family = kind(name, definition.meaning, labels=definition.labels)
-            for labels, value in self._samples.get(name, ()):
-                family.add_metric(labels, value)
-            yield family
-
-
-def read(session: Session, now: datetime) -> dict[str, list[Sample]]:
+def read(session: Session, now: datetime) -> dict[str, Iterable[Sample]]:
     """The samples of every metric, by name."""
-    known = {portal.id: portal for portal in portals.list_portals(session)}
-    names = {number: portal.member_id for number, portal in known.items()}
+    columns = (Portal.member_id, Portal.domain, Portal.status, Portal.events_mode)
+    known = session.execute(select(Portal.id, *columns, Portal.breaker_failures, Portal.breaker_until)).all()
+    names = {number: member_id for number, member_id, *_ in known}
     return {
         "b24sync_portal_info": [
-            ((portal.member_id, portal.domain, portal.status, portal.events_mode or "unknown"), 1.0)
-            for portal in known.values()
+            ((member_id, domain, status, mode or "unknown"), 1.0) for _, member_id, domain, status, mode, *_ in known
         ],
         "b24sync_circuit_state": [
-            ((portal.member_id,), float(CIRCUIT.index(portals.breaker_of(portal).state(now))))
-            for portal in known.values()
+            ((member_id,), float(CIRCUIT.index(Breaker(failures, until).state(now))))
+            for _, member_id, *_, failures, until in known
         ],
         "b24sync_accounts": _accounts(session, names),
         "b24sync_fresh_seconds": _freshness(session, names, now),
@@ -172,43 +140,36 @@ def _rejected(session: Session, names: Mapping[int, str]) -> list[Sample]:
 
 def _tokens(session: Session, names: Mapping[int, str], now: datetime) -> dict[str, list[Sample]]:
     """Of each portal the pair that ends first; webhooks have none."""
-    access: dict[str, float] = {}
-    refresh: dict[str, float] = {}
-    versions: dict[str, int] = {}
-    for pair in token_dates(session):
-        if pair.kind != "oauth" or pair.portal_id not in names:
-            continue
-        name = names[pair.portal_id]
-        left = (pair.access_expires_at - now).total_seconds()
-        refresh_left = (pair.refresh_issued_at + REFRESH_LIFE - now).total_seconds()
-        access[name] = min(left, access.get(name, inf))
-        refresh[name] = min(refresh_left, refresh.get(name, inf))
-        versions[name] = versions.get(name, 0) + pair.version
-    left_of = {"access": access, "refresh": refresh}
-    return {
-        "b24sync_token_seconds_left": [
-            ((name, token), seconds) for token, ends in left_of.items() for name, seconds in ends.items()
-        ],
-        "b24sync_token_pairs_total": [((name,), float(version)) for name, version in versions.items()],
-    }
+    first = (func.min(OAuthToken.access_expires_at), func.min(OAuthToken.refresh_issued_at))
+    pairs = select(Account.portal_id, *first, cast(func.sum(OAuthToken.version), Double))
+    pairs = pairs.join(Account, Account.id == OAuthToken.account_id).where(Account.kind == "oauth")
+    left: list[Sample] = []
+    versions: list[Sample] = []
+    for number, access_ends, refresh_issued, version in session.execute(pairs.group_by(Account.portal_id)):
+        if name := names.get(number):
+            left.append(((name, "access"), (access_ends - now).total_seconds()))
+            left.append(((name, "refresh"), (refresh_issued + REFRESH_LIFE - now).total_seconds()))
+            versions.append(((name,), version))
+    return {"b24sync_token_seconds_left": left, "b24sync_token_pairs_total": versions}
 
 
-def _totals(session: Session, names: Mapping[int, str]) -> dict[str, list[Sample]]:
+def _totals(session: Session, names: Mapping[int, str]) -> dict[str, Iterable[Sample]]:
     """The counters. A sum over all statuses, but for the runs themselves."""
-    by_status: list[Sample] = []
-    guarded: dict[tuple[str, str], float] = {}
-    sums: dict[tuple[str, str, str], float] = {}
-    for total in list_totals(session):
-        if total.portal_id not in names:
-            continue
-        key = (names[total.portal_id], total.resource)
-        by_status.append(((*key, total.status), float(total.runs)))
-        guarded[key] = guarded.get(key, 0.0) + (total.runs if total.status == "guarded" else 0)
-        for column in (*SUMS.values(), *WRITTEN):
-            sums[*key, column] = sums.get((*key, column), 0.0) + getattr(total, column)
+    runs: list[Sample] = [
+        ((names[number], *rest), count) for number, *rest, count in count_runs(session) if number in names
+    ]
+    guarded = {(name, resource): count for (name, resource, status), count in runs if status == "guarded"}
+    sums = [((names[row.portal_id], row.resource), row) for row in sum_totals(session) if row.portal_id in names]
+
+    def of(figure: str) -> Iterator[Sample]:
+        place = 2 + FIGURES.index(figure)
+        return ((labels, row[place]) for labels, row in sums)
+
     return {
-        "b24sync_runs_total": by_status,
-        "b24sync_guard_trips_total": list(guarded.items()),
-        "b24sync_rows_written_total": [((*key, change), sums[*key, change]) for key in guarded for change in WRITTEN],
-        **{name: [(key, sums[*key, column]) for key in guarded] for name, column in SUMS.items()},
+        "b24sync_runs_total": runs,
+        "b24sync_guard_trips_total": ((labels, float(guarded.get(labels, 0))) for labels, _ in sums),
+        "b24sync_rows_written_total": (
+            ((*labels, change), value) for change in WRITTEN for labels, value in of(change)
+        ),
+        **{name: of(figure) for name, figure in SUMS.items()},
     }
