@@ -1,10 +1,14 @@
 """What a person sees and clicks, in a real browser, with the real daemon behind it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.browser.conftest import DESKTOP, PHONE, Browser
 from tests.integration.stage import Stage, read_until
+from tests.integration.web.fleet import Spoil, add_portals, waiting, well
 from worker.web.app import create_app
+from worker.web.listing import PAGE
 from worker.web.server import WebServer
 
 
@@ -59,4 +63,36 @@ def test_a_page_fits_a_phone_reads_without_scripts_and_has_a_dark_side(browser: 
         finally:
             browser.scripts(on=True)
             browser.prefer("light")
+            server.close()
+
+
+def test_pages_of_portals_are_turned_without_scripts_and_stay_open_with_them(browser: Browser, stage: Stage):
+    def add(*kinds: Spoil) -> None:
+        with wiring.ready_database.write() as session:
+            add_portals(session, datetime.now(UTC), *kinds)
+
+    with stage.wiring() as wiring:
+        add(*[well] * PAGE, waiting)
+        server = WebServer(create_app(wiring), "127.0.0.1", stage.port)
+        server.start()
+        try:
+            browser.resize(PHONE)
+            browser.scripts(on=False)
+            browser.open(f"http://127.0.0.1:{stage.port}/")
+            assert browser.find(".card h2").text == "waiting-50.example"
+            browser.click("Next")
+            assert browser.find(".card h2").text == "well-49.example"
+            assert browser.find(".pages").text.split("\n") == ["Previous", "Page 2 of 2"]
+            assert not browser.overflows()
+            browser.click("Previous")
+            assert browser.find(".card h2").text == "waiting-50.example"
+
+            browser.scripts(on=True)
+            browser.open(f"http://127.0.0.1:{stage.port}/?page=2")
+            add(waiting)
+            browser.wait(lambda: browser.headline() == "2 things need you")
+            assert browser.find(".card h2").text == "well-48.example"
+            assert browser.complaints() == []
+        finally:
+            browser.scripts(on=True)
             server.close()

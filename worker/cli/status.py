@@ -13,7 +13,10 @@ from rich.text import Text
 
 from worker.cli.console import App, ago, ahead, coloured, now, pass_app, plain, stdout
 from worker.overview import AccountState, Overview, PortalState, look
-from worker.storage.session import Database
+from worker.storage.ranking import Rank
+from worker.storage.schema import current
+from worker.web import texts
+from worker.web.listing import Listing, list_portals
 from worker.web.needs import needs
 from worker.wording import span
 
@@ -29,45 +32,68 @@ DRIFT_SHOWN = 3
 
 
 @click.command()
+@click.option("--portal", "name", metavar="P", help="Only this portal: a member_id, a domain or a number.")
 @click.option("--json", "as_json", is_flag=True, help="Print the state as JSON.")
 @click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
 @pass_app
-def status(app: App, as_json: bool, watch: bool) -> None:
+def status(app: App, name: str | None, as_json: bool, watch: bool) -> None:
     r"""Show how fresh the mirror of each portal is.
 
-    With the last run, rows and next run of each resource, and how long the accounts' tokens live.
+    With the last run, rows and next run of each resource, and how long the accounts' tokens live. Of more than fifty
+    portals people are shown those that want to be looked at first; --json has all of them.
 
     \b
     Examples:
       b24sync status
+      b24sync status --portal acme.bitrix24.com
       b24sync status --watch
       b24sync status --json
     """
     if as_json and watch:
         raise click.UsageError("--json and --watch exclude each other.")
-    database = app.wiring.ready_database
+    chosen = None if name is None else app.portal(name)[0].id
     if as_json:
-        click.echo(json.dumps(look(database, now()).as_dict()))
+        click.echo(json.dumps(_overview(app, chosen).as_dict()))
         return
     console = stdout()
     if not watch:
-        console.print(_current(database))
+        console.print(_current(app, chosen))
         return
     if not console.is_terminal:  # a pipe gets one picture after another; Live would show it the last one only
         while True:
-            console.print(_current(database))
+            console.print(_current(app, chosen))
             console.file.flush()
             time.sleep(1)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             hint = Text(f"{now().astimezone():%H:%M:%S}, Ctrl-C ends", style="dim")
-            live.update(Group(_current(database), hint), refresh=True)
+            live.update(Group(_current(app, chosen), hint), refresh=True)
             time.sleep(1)
 
 
-def _current(database: Database) -> RenderableType:
+def _current(app: App, chosen: int | None) -> RenderableType:
     at = now()
-    return picture(look(database, at), at)
+    if chosen is not None:
+        return picture(_overview(app, chosen), at)
+    schema = current(app.wiring.ready_database)
+    with app.wiring.ready_database.read() as session:
+        listing = list_portals(session, at, app.settings.sync_interval)
+    return Group(picture(Overview(list(listing.portals.values()), schema), at), *_others(listing))
+
+
+def _overview(app: App, chosen: int | None) -> Overview:
+    """Of the chosen portal, or of all."""
+    return look(app.wiring.ready_database, now(), None if chosen is None else [chosen])
+
+
+def _others(listing: Listing) -> list[Text]:
+    """That there are more portals than are shown."""
+    if listing.pages == 1:
+        return []
+    counts = listing.counts
+    ranks = ", ".join(texts.rank(rank, counts.portals[rank]) for rank in Rank if rank in counts.portals)
+    shown = f"{len(listing.portals)} of {counts.total:,} portals are shown: {ranks}."
+    return [Text(f"{shown} `--portal P` shows one, `--json` all.", style="bold")]
 
 
 def picture(overview: Overview, at: datetime) -> RenderableType:
@@ -93,7 +119,7 @@ def picture(overview: Overview, at: datetime) -> RenderableType:
 def _needs(overview: Overview, at: datetime) -> list[RenderableType]:
     """What waits for a person, as the status page has it, with the command for it."""
     lines: list[RenderableType] = []
-    for need in needs(overview, at):
+    for need in needs(overview.portals, at):
         lines.append(Text(plain(f"{need.what} {need.how}"), style="yellow"))
         command = need.command or (f"b24sync connect {need.portal}" if need.portal else None)
         if command:

@@ -1,11 +1,11 @@
 """What needs a person, and the exact command or button for it. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from worker.connect import missing_scopes
-from worker.overview import AccountState, Overview, PortalState
+from worker.overview import AccountState, PortalState
 from worker.web import texts
 
 ENDING = timedelta(days=14)
@@ -29,9 +29,9 @@ class Need:
     command: str | None = None
 
 
-def needs(overview: Overview, now: datetime) -> list[Need]:
+def needs(portals: Iterable[PortalState], now: datetime) -> list[Need]:
     """All of them, portal by portal."""
-    return [need for portal in overview.portals for need in _of_portal(portal, now)]
+    return [need for portal in portals for need in _of_portal(portal, now)]
 
 
 def _of_portal(portal: PortalState, now: datetime) -> Iterator[Need]:

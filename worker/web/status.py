@@ -4,22 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flask import request
 from sqlalchemy.orm import Session
 
 from worker.breaker import BreakerState
-from worker.overview import AccountState, Overview, PortalState, ResourceState, look
-from worker.storage import history, portals
-from worker.storage.history import Changed, RejectedView
-from worker.storage.models import SyncRun
+from worker.overview import AccountState, PortalState, ResourceState
+from worker.storage import history
+from worker.storage.history import Changed, RejectedView, RunView
+from worker.storage.ranking import Counts, Rank
+from worker.storage.schema import current
 from worker.sync.account import WAITING
 from worker.web import strips, texts
 from worker.web.context import wiring
-from worker.web.needs import Need, needs
+from worker.web.listing import BEHIND_INTERVALS, list_portals
+from worker.web.needs import needs
 from worker.web.render import render
 from worker.web.strips import Bar
-
-BEHIND_INTERVALS = 3
-"""A resource is behind when it missed this many runs."""
 
 LATELY = timedelta(hours=24)
 BARS, BARS_OF_MANY, MANY = 60, 20, 5
@@ -27,6 +27,8 @@ BARS, BARS_OF_MANY, MANY = 60, 20, 5
 
 LATEST = 8
 REJECTED_SHOWN = 5
+
+MOODS = {Rank.NEEDS: "bad", Rank.BEHIND: "warn", Rank.PAUSED: "idle", Rank.NEW: "idle", Rank.WELL: "good"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,49 +83,67 @@ class PortalView:
 
 
 def index() -> str:
-    """All portals, what needs a person, and what changed."""
+    """A page of portals, what needs a person, and what changed."""
     parts = wiring()
     now, interval = parts.clock.now(), parts.settings.sync_interval
-    overview = look(parts.ready_database, now)
+    schema = current(parts.ready_database)
     with parts.ready_database.read() as session:
-        bars = BARS if len(overview.portals) <= MANY else BARS_OF_MANY
-        views = [_portal(session, portal, now, interval, bars) for portal in overview.portals]
-        sums = history.sums_since(session, now - LATELY)
-        latest = history.latest_changes(session, now - LATELY, limit=LATEST)
-    wanted = needs(overview, now)
+        listing = list_portals(session, now, interval, request.args.get("page", default=1, type=int))
+        views = _portals(session, listing.portals, now, interval)
+        sums = history.sums_since(session, list(listing.portals), now - LATELY)
+        latest = history.latest_changes(session, list(listing.portals), now - LATELY, limit=LATEST)
+    counts = listing.counts
     return render(
         "status.html",
         now=now,
-        schema=overview.schema,
+        schema=schema,
+        listing=listing,
         portals=views,
-        needs=wanted,
-        mood=_mood(views, wanted),
-        headline=_headline(overview, views, wanted),
-        rows=sum(resource.rows for portal in overview.portals for resource in portal.resources),
+        needs=needs(listing.portals.values(), now),
+        mood=_mood(counts),
+        headline=_headline(counts),
+        ranks=[(MOODS[rank], texts.rank(rank, counts.portals[rank])) for rank in Rank if rank in counts.portals],
+        many=counts.total > MANY,
         sums=[describe(it) for it in sums],
         latest=[describe(it) for it in latest],
-        several=len(views) > 1,
+        several=counts.total > 1,
     )
 
 
-def _mood(views: Sequence[PortalView], wanted: Sequence[Need]) -> str:
+def _mood(counts: Counts) -> str:
     """The colour of the whole."""
-    if wanted:
+    if counts.needs:
         return "bad"
-    moods = {resource.mood for view in views for resource in view.resources}
-    return "warn" if moods & {"warn", "bad"} else "good" if views else "idle"
+    return "warn" if _behind(counts) else "good" if counts.total else "idle"
 
 
-def _headline(overview: Overview, views: Sequence[PortalView], wanted: Sequence[Need]) -> str:
-    active = [portal for portal in overview.portals if portal.status == "active"]
-    unread = sum(any(resource.last_run_at is None for resource in portal.resources) for portal in active)
-    behind = sum(any(resource.mood != "good" for resource in view.resources) for view in views)
-    return texts.headline(len(views), len(wanted), behind, unread)
+def _headline(counts: Counts) -> str:
+    return texts.headline(counts.total, counts.needs, _behind(counts), counts.portals.get(Rank.NEW, 0))
 
 
-def _portal(session: Session, portal: PortalState, now: datetime, interval: timedelta, bars: int) -> PortalView:
-    stored = portals.find_portal(session, portal.member_id)
-    number = stored.id if stored is not None else 0
+def _behind(counts: Counts) -> int:
+    return counts.portals.get(Rank.BEHIND, 0) + counts.portals.get(Rank.PAUSED, 0)
+
+
+def _portals(
+    session: Session, shown: Mapping[int, PortalState], now: datetime, interval: timedelta
+) -> list[PortalView]:
+    runs = history.last_runs(session, list(shown), limit=BARS if len(shown) <= MANY else BARS_OF_MANY)
+    rejected = history.latest_rejected(session, list(shown), limit=REJECTED_SHOWN)
+    return [
+        _portal(
+            portal,
+            [_resource(it, runs.get((number, it.name), ()), now, interval, portal) for it in portal.resources],
+            rejected.get(number, ()),
+            now,
+        )
+        for number, portal in shown.items()
+    ]
+
+
+def _portal(
+    portal: PortalState, resources: Sequence[ResourceView], rejected: Sequence[RejectedView], now: datetime
+) -> PortalView:
     status = _status(portal)
     shared = _shared_trouble(portal)
     return PortalView(
@@ -134,18 +154,15 @@ def _portal(session: Session, portal: PortalState, now: datetime, interval: time
         trouble=None if status in {"waiting", "silent"} else shared,  # then it is said already
         events=texts.EVENTS.get(portal.events_mode or ""),
         resume=texts.command_resume(portal.domain) if portal.status == "paused" else None,
-        resources=[
-            _resource(it, history.last_runs(session, number, it.name, limit=bars), now, interval, portal)
-            for it in portal.resources
-        ],
+        resources=resources,
         accounts=[_account(account, now) for account in portal.accounts],
-        rejected=history.latest_rejected(session, number, limit=REJECTED_SHOWN) if portal.rejected else (),
+        rejected=rejected,
         rejected_count=portal.rejected,
     )
 
 
 def _resource(
-    it: ResourceState, runs: Sequence[SyncRun], now: datetime, interval: timedelta, portal: PortalState
+    it: ResourceState, runs: Sequence[RunView], now: datetime, interval: timedelta, portal: PortalState
 ) -> ResourceView:
     bars = strips.strip(runs)
     due = 0.0 if it.next_run_at is None else (it.next_run_at - now).total_seconds()

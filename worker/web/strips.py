@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log1p, log2
 
-from worker.storage.models import SyncRun
+from worker.storage.history import RunView
 from worker.web import texts
 
 WIDTH, HEIGHT = 480.0, 40.0
@@ -31,12 +31,12 @@ class Bar:
     text: str
 
 
-def written(run: SyncRun) -> int:
+def written(run: RunView) -> int:
     """Rows that a run wrote."""
     return run.inserted + run.updated + run.deleted + run.revived
 
 
-def strip(runs: Sequence[SyncRun]) -> list[Bar]:
+def strip(runs: Sequence[RunView]) -> list[Bar]:
     """The bars of the last runs that fit, the newest at the right end."""
     most = log1p(max([FULL_ROWS, *map(written, runs)]))
     bars: list[Bar] = []

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from worker.storage.models import SyncRun
+from worker.storage.history import RunView
+from worker.storage.ranking import Rank
 from worker.wording import span
 
 PRODUCT = "b24sync"
@@ -55,6 +56,7 @@ AUTHORIZE = "Authorize again"
 LAST_RUNS = "Last runs"
 LEGEND = "Each bar is a run: the wider, the longer it took; the taller, the more rows it wrote."
 CHANGES = "What changed"
+CHANGES_HERE = "Of the portals on this page."
 CHANGES_NONE = "Nothing was written in the last 24 hours."
 CHANGES_SUMS = "In the last 24 hours"
 CHANGES_LATEST = "Latest"
@@ -65,6 +67,7 @@ RESOURCE, ROWS, FRESH, NEXT = "Resource", "Rows", "Up to date", "Next run"
 EMPTY = "No portal is connected yet"
 EMPTY_HINT = "Connect your first portal here, or run on the machine:"
 EMPTY_COMMAND = "b24sync connect your-portal.bitrix24.com"
+PAGES, BEFORE, AFTER = "Pages of portals", "Previous", "Next"
 LIVE = "updates by itself"
 PAUSED_HINT = "An operator paused it. To go on:"
 
@@ -82,6 +85,13 @@ STATUSES = {
     "incomplete": "not whole",
     "guarded": "stopped by the guard",
     "failed": "failed",
+}
+RANKS = {
+    Rank.NEEDS: "waiting for you",
+    Rank.BEHIND: "not up to date",
+    Rank.PAUSED: "paused",
+    Rank.NEW: "being read for the first time",
+    Rank.WELL: "up to date",
 }
 EVENTS = {
     "confirm": "told of deletions by the portal, confirmed",
@@ -128,7 +138,7 @@ def changed(inserted: int, updated: int, deleted: int, revived: int) -> str:
     return ", ".join(f"{number:,} {word}" for number, word in words if number) or "nothing changed"
 
 
-def run(it: SyncRun) -> str:
+def run(it: RunView) -> str:
     """One run in a line."""
     runs = "" if it.folded == 1 else f" · {it.folded} quiet runs"
     did = changed(it.inserted, it.updated, it.deleted, it.revived)
@@ -160,13 +170,26 @@ def headline(portals: int, needs: int, behind: int, unread: int) -> str:
         return EMPTY
     if needs:
         return "One thing needs you" if needs == 1 else f"{needs} things need you"
-    if unread:
-        return "Reading for the first time"
-    return "Not everything is up to date" if behind else "Everything is up to date"
+    if behind:
+        return "Not everything is up to date"
+    return "Reading for the first time" if unread else "Everything is up to date"
 
 
 def subline(portals: int, rows: int) -> str:
     return f"{count(portals, 'portal', 'portals')} · {count(rows, 'row', 'rows')} mirrored"
+
+
+def rank(which: Rank, portals: int) -> str:
+    """How many of all portals are so well."""
+    return f"{portals:,} {RANKS[which]}"
+
+
+def page_of(page: int, pages: int) -> str:
+    return f"Page {page:,} of {pages:,}"
+
+
+def needs_here(here: int, all_of_them: int) -> str:
+    return f"{here:,} of {all_of_them:,}: those of the portals on this page"
 
 
 def account_name(user_id: int, kind: str, is_primary: bool) -> str:
