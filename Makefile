@@ -6,9 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # What must hold in both worlds of the emulated portal (worker/emulator/spec.py, SECOND).
-SETTLED_BY_NO_PAGE := $(wildcard tests/integration/test_sync_*.py) tests/integration/test_connect.py \
-	tests/integration/test_portal_mode.py tests/integration/test_client_emulator.py tests/contract/test_token_stores.py \
-	$(wildcard tests/probe/test_*.py)
+SETTLED_BY_NO_PAGE := tests/integration/sync tests/integration/cli/test_connect.py tests/integration/test_portal_mode.py \
+	tests/integration/test_client_emulator.py tests/contract/test_token_stores.py tests/probe
 # Where programs of our own run, and wait for each other, more than they compute.
 WHOLE_PROGRAMS := tests/e2e tests/faults
 STAMP := $(VENV)/.installed

@@ -20,7 +20,7 @@ from worker.storage import migrate
 from worker.storage.models import Portal
 from worker.storage.session import Database
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 COUNT_UP = """
 import sys

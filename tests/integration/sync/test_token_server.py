@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.mirror import OK, Mirror, Stage, statuses
-from tests.integration.test_sync_breaker import INTERVALS, due_in, seen
+from tests.integration.sync.test_breaker import INTERVALS, due_in, seen
 from worker.emulator import PortalSpec
 from worker.sync.portal import Wish
 
