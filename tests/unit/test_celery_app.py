@@ -1,20 +1,11 @@
 """The app of a separate Celery process."""
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 from celery.signals import worker_shutting_down
 
 from worker.celery import _separate_app
 
-
-@pytest.fixture(autouse=True)
-def root_logger_is_put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = before
+pytestmark = pytest.mark.usefixtures("root_logger_is_put_back")
 
 
 def test_a_separate_worker_that_is_stopped_ends_its_turns(monkeypatch: pytest.MonkeyPatch):

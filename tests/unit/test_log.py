@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,13 +11,7 @@ import pytest
 
 from worker import log
 
-
-@pytest.fixture(autouse=True)
-def root_logger_is_put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = before
+pytestmark = pytest.mark.usefixtures("root_logger_is_put_back")
 
 
 @pytest.mark.parametrize(
