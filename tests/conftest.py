@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, settings
 
-from worker.emulator import SECOND, Emulator
+from worker.emulator import SECOND, Emulator, Portal
 
 FIRST_WORLD = pytest.mark.skip(reason="--second-world turns round the very answer that it is about")
 
@@ -71,6 +71,15 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
+
+
+def app_settings(emulator: Emulator, portal: Portal) -> dict[str, str]:
+    """The keys of the application on this portal, and where its tokens come from."""
+    return {
+        "B24SYNC_OAUTH_URL": emulator.auth_url,
+        "B24SYNC_CLIENT_ID": portal.client_id,
+        "B24SYNC_CLIENT_SECRET": portal.client_secret,
+    }
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tests.chaos.troubles import ALWAYS, FIRST, SWEEP, Impatient, Trouble, order
-from tests.integration.mirror import Mirror, Stage
+from tests.integration.mirror import MONDAY, Mirror, Stage
 from worker.bitrix24.client import Client
 from worker.emulator.rest.limits import Operating
 from worker.emulator.world.recurrence import Rule
@@ -25,7 +25,6 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "calendar": ("calendar_sections", "calendar_events", "calendar_occurrences", "event_attendees"),
     "events": ("tasks",),
 }
-MONDAY = datetime(2026, 11, 30, 10, 0)  # noqa: DTZ001 - a wall clock, as the portal keeps them
 
 # What the portal itself says wrong of a single record, the mirror holds as it was said, or keeps aside.
 _SPOILING = frozenset({"surrogate", "junk_field"})

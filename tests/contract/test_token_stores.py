@@ -11,9 +11,9 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from tests.conftest import FakeClock
-from tests.integration.conftest import DIALECTS, connect, empty_database
+from tests.integration.conftest import DIALECTS, connect, migrated_database
 from worker.errors import NeedsReauth, UsageError
-from worker.storage import migrate, portals
+from worker.storage import portals
 from worker.storage.cipher import Cipher, rotate
 from worker.storage.models import Account, OAuthToken
 from worker.storage.session import Database
@@ -141,11 +141,8 @@ class SqlSubject:
 
 @pytest.fixture(scope="module", params=[*DIALECTS])
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with empty_database(request.param, tmp_path_factory.mktemp("tokens")) as url:
-        opened = Database(url)
-        migrate.upgrade(opened)
+    with migrated_database(request.param, tmp_path_factory.mktemp("tokens")) as opened:
         yield opened
-        opened.dispose()
 
 
 @pytest.fixture
@@ -162,11 +159,8 @@ def maker(
     if request.param == "memory":
         yield MemorySubject
         return
-    with empty_database(request.param, tmp_path_factory.mktemp("tokens")) as url:
-        opened = Database(url)
-        migrate.upgrade(opened)
+    with migrated_database(request.param, tmp_path_factory.mktemp("tokens")) as opened:
         yield lambda: SqlSubject(opened)
-        opened.dispose()
 
 
 @pytest.fixture

@@ -17,7 +17,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tests.conftest import app_settings
 from tests.faults.brokers import redis_database
+from tests.ports import free_port
 from worker.config import Settings
 from worker.emulator import Emulator, PortalSpec
 from worker.emulator import Portal as Emulated
@@ -25,12 +27,6 @@ from worker.storage.models import OAuthToken, Portal, SyncRun
 from worker.wiring import Wiring
 
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -45,9 +41,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.ours = {
             "B24SYNC_DATA_DIR": str(self.folder / "data"),
-            "B24SYNC_CLIENT_ID": self.portal.client_id,
-            "B24SYNC_CLIENT_SECRET": self.portal.client_secret,
-            "B24SYNC_OAUTH_URL": self.emulator.auth_url,
+            **app_settings(self.emulator, self.portal),
             "B24SYNC_SYNC_INTERVAL": "2",
             "B24SYNC_WEB_LISTEN": f"127.0.0.1:{free_port()}",
             **self.more,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import app_settings
 from worker.emulator import Emulator, PortalSpec
 
 pytestmark = pytest.mark.e2e
@@ -58,9 +59,7 @@ def test_wheel_in_a_bare_environment_syncs_from_an_empty_folder(wheel: Path, tmp
     with Emulator() as emulator:
         portal = emulator.add_portal(PortalSpec(tasks=30, events=10, users=5))
         ours = {
-            "B24SYNC_OAUTH_URL": emulator.auth_url,
-            "B24SYNC_CLIENT_ID": portal.client_id,
-            "B24SYNC_CLIENT_SECRET": portal.client_secret,
+            **app_settings(emulator, portal),
         }
 
         def b24sync(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:

@@ -7,11 +7,14 @@ from sqlalchemy import make_url
 
 from tests.e2e.conftest import rabbitmq_broker, redis_broker
 from tests.faults.proxy import Proxy
-from tests.integration.conftest import MARIADB, POSTGRES, empty_url, server_database
+from tests.integration.conftest import DIALECTS, MARIADB, POSTGRES, empty_database, empty_url, server_database
 from tests.integration.mirror import Mirror, Stage
+from tests.integration.sync.conftest import stage
+from worker.storage import migrate
+from worker.storage.session import Database
 from worker.sync import engine
 
-__all__ = ["empty_url", "rabbitmq_broker", "redis_broker"]
+__all__ = ["empty_url", "rabbitmq_broker", "redis_broker", "stage"]
 
 TASKS = 300
 CALLS = 3
@@ -23,6 +26,14 @@ SERVERS = [
 ]
 
 
+def upgraded(url: str) -> str:
+    """The same address; no connection is left open there."""
+    database = Database(url)
+    migrate.upgrade(database)
+    database.dispose()
+    return url
+
+
 @pytest.fixture(scope="module", params=SERVERS)
 def direct(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a database, past the wire that is cut."""
@@ -30,10 +41,11 @@ def direct(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
+@pytest.fixture(scope="module", params=DIALECTS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a migrated database, for processes that meet there."""
+    with empty_database(request.param, tmp_path_factory.mktemp("database")) as url:
+        yield upgraded(url)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from tests.ports import free_port
+
 _CHUNK = 65536
 _ATTACH_FILTER, _DETACH_FILTER = 26, 27  # Linux: SO_ATTACH_FILTER, SO_DETACH_FILTER
 _NO_PACKET = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # one instruction: keep 0 bytes
@@ -52,7 +54,7 @@ class Proxy:
         self._acceptor: threading.Thread | None = None
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", _free_port()))  # a chosen port stays bound while nobody listens on it
+        self._listener.bind(("127.0.0.1", free_port()))  # a chosen port stays bound while nobody listens on it
         self.port: int = self._listener.getsockname()[1]
 
     def __enter__(self) -> Self:
@@ -185,9 +187,3 @@ class Proxy:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

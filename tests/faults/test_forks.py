@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import MARIADB, POSTGRES, server_database
+from tests.faults.conftest import SERVERS, upgraded
+from tests.integration.conftest import server_database
 from tests.unit.bitrix24.fakes import Handler, ok, serving
-from worker.storage import migrate
-from worker.storage.session import Database
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,18 +45,10 @@ mine()
 """
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(POSTGRES, id="postgresql", marks=pytest.mark.postgres),
-        pytest.param(MARIADB, id="mysql", marks=pytest.mark.mariadb),
-    ]
-)
+@pytest.fixture(params=SERVERS)
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     with server_database(request.param) as url:
-        database = Database(url)
-        migrate.upgrade(database)
-        database.dispose()
-        yield url
+        yield upgraded(url)
 
 
 def forked(url: str, folder: Path, *, told: bool) -> list[tuple[str, str, str]]:

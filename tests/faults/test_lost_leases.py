@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from tests.integration.conftest import DIALECTS, empty_database
 from tests.integration.mirror import OK, Mirror, Stage, statuses
 from worker.errors import LeaseLost
 from worker.storage import leases
@@ -14,12 +13,6 @@ from worker.sync.lease import LeaseKeeper
 from worker.sync.portal import Wish
 
 MINUTE = timedelta(seconds=60)
-
-
-@pytest.fixture(scope="module", params=DIALECTS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with empty_database(request.param, tmp_path_factory.mktemp("leases")) as url:
-        yield url
 
 
 @pytest.fixture

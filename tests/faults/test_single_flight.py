@@ -14,26 +14,14 @@ from sqlalchemy import select, update
 
 from tests.faults import fleet
 from tests.faults.proxy import Proxy
-from tests.integration.conftest import DIALECTS, empty_database
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
 from worker.errors import NeedsReauth
-from worker.storage import migrate
 from worker.storage.models import Account, Base, OAuthToken, RequestBudget
-from worker.storage.session import Database
 from worker.wiring import Wiring
 
 PROCESSES, JOBS = 16, 100
 LEASE = 1.0
-
-
-@pytest.fixture(scope="module", params=DIALECTS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with empty_database(request.param, tmp_path_factory.mktemp("single-flight")) as url:
-        database = Database(url)
-        migrate.upgrade(database)
-        database.dispose()
-        yield url
 
 
 class Scene:

@@ -1,6 +1,7 @@
 """The three databases, each with a database of its own for this process, migrated once and emptied between tests.
 
-Where a server is not up its tests are skipped with the reason.
+Where a server is not up its tests are skipped with the reason. And what the tests of the command line and of the web
+pages play on.
 """
 
 import os
@@ -16,7 +17,9 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from tests.integration.stage import SMALL, Stage
 from worker.clock import Clock
+from worker.emulator import Emulator
 from worker.storage import migrate
 from worker.storage.connections import register_account
 from worker.storage.models import Account, Base
@@ -25,11 +28,11 @@ from worker.storage.session import Database
 POSTGRES = "postgresql+psycopg://root@127.0.0.1:5432/postgres"
 MARIADB = "mysql+pymysql://root@127.0.0.1:3306/mysql"
 
-DIALECTS = [
-    pytest.param("sqlite", id="sqlite"),
+SERVED = [
     pytest.param("postgresql", id="postgresql", marks=pytest.mark.postgres),
     pytest.param("mysql", id="mysql", marks=pytest.mark.mariadb),
 ]
+DIALECTS = [pytest.param("sqlite", id="sqlite"), *SERVED]
 
 
 @contextmanager
@@ -62,14 +65,21 @@ def empty_database(dialect: str, folder: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session", params=DIALECTS)
-def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """One migrated database of each kind for the whole session."""
-    with empty_database(request.param, tmp_path_factory.mktemp("database")) as url:
+@contextmanager
+def migrated_database(dialect: str, folder: Path) -> Iterator[Database]:
+    """A new, migrated database of this dialect."""
+    with empty_database(dialect, folder) as url:
         database = Database(url)
         migrate.upgrade(database)
         yield database
         database.dispose()
+
+
+@pytest.fixture(scope="session", params=DIALECTS)
+def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """One migrated database of each kind for the whole session."""
+    with migrated_database(request.param, tmp_path_factory.mktemp("database")) as database:
+        yield database
 
 
 @pytest.fixture
@@ -138,3 +148,18 @@ def new_database(empty_url: str) -> Iterator[Callable[[], Database]]:
     yield open_one
     for database in opened:
         database.dispose()
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """Of all tests of a file; each adds a portal to it."""
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
+    """A small portal, and settings for it; not connected yet."""
+    stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
+    yield stage
+    stage.close()

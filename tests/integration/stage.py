@@ -1,7 +1,4 @@
-"""The stage of the command line's tests: an emulated portal, settings for it, and `b24sync` in this process or another.
-
-Tests import it as a module: fixtures that only these files use would burden all others in a conftest.
-"""
+"""The stage of programs and pages: an emulated portal, settings for it, and `b24sync` in this process or another."""
 
 import atexit
 import json
@@ -9,7 +6,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,10 +16,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.parse import parse_qsl, urlsplit
+from urllib.request import HTTPRedirectHandler, build_opener, urlopen
 
 from click.testing import CliRunner, Result
 
+from tests.conftest import app_settings
+from tests.ports import free_port
 from worker.cli import program
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
@@ -47,12 +47,6 @@ def _migrated() -> Path:
     return file
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Stage:
     """One portal and one empty data folder."""
@@ -70,9 +64,7 @@ class Stage:
         self.portal.register_app(callback)
         self.environ = {
             "B24SYNC_DATA_DIR": str(self.folder),
-            "B24SYNC_CLIENT_ID": self.portal.client_id,
-            "B24SYNC_CLIENT_SECRET": self.portal.client_secret,
-            "B24SYNC_OAUTH_URL": self.emulator.auth_url,
+            **app_settings(self.emulator, self.portal),
             "B24SYNC_WEB_LISTEN": f"127.0.0.1:{self.port}",
             "B24SYNC_REDIRECT_URI": callback,
         }
@@ -171,6 +163,21 @@ def browse(address: str) -> str:
     """Open an address as a browser does: redirects are followed."""
     with urlopen(address, timeout=20) as page:  # noqa: S310 - loopback
         return str(page.read().decode())
+
+
+class _Stay(HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def consent(address: str) -> dict[str, str]:
+    """Click "allow" on the portal, and return the query that it sends the browser back with."""
+    try:
+        build_opener(_Stay).open(address, timeout=20)
+    except HTTPError as moved:
+        with moved:
+            return dict(parse_qsl(urlsplit(moved.headers["Location"]).query))
+    raise AssertionError(f"{address} leads nowhere")
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:

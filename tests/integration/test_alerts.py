@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, event
 
 from tests.conftest import FakeClock
 from tests.integration.conftest import connect
+from tests.integration.statements import noted_statements
 from worker.alerts import Alerter
 from worker.alerts.conditions import conditions
 from worker.bitrix24.transport import Transport
@@ -350,19 +350,9 @@ def test_portals_that_are_well_are_not_looked_at_one_by_one(stage: Stage):
 
     def found() -> tuple[set[tuple[int, str, str]], int]:
         """What is the matter, and how many statements it took to find it."""
-        seen: list[str] = []
-
-        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-            if not statement.startswith("BEGIN"):
-                seen.append(statement)
-
-        event.listen(Engine, "before_cursor_execute", note)
-        try:
-            with stage.database.read() as session:
-                known = conditions(session, stage.clock.now(), INTERVAL, frozenset(), judge_age=True)
-        finally:
-            event.remove(Engine, "before_cursor_execute", note)
-        return set(known), len(seen)
+        with noted_statements() as statements, stage.database.read() as session:
+            known = conditions(session, stage.clock.now(), INTERVAL, frozenset(), judge_age=True)
+        return set(known), len(statements)
 
     assert found() == (set(), 1)
     closed, paused, guarded, stale, never, waiting, well = others

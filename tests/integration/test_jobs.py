@@ -12,6 +12,7 @@ from celery.exceptions import Retry
 from kombu.exceptions import OperationalError
 from sqlalchemy import select, update
 
+from tests.conftest import app_settings
 from worker.celery import create_app
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
@@ -38,9 +39,7 @@ def app(emulator: Emulator, portal: Portal, tmp_path: Path) -> Iterator[Celery]:
     settings = Settings.load(
         {
             "B24SYNC_DATA_DIR": str(tmp_path),
-            "B24SYNC_OAUTH_URL": emulator.auth_url,
-            "B24SYNC_CLIENT_ID": portal.client_id,
-            "B24SYNC_CLIENT_SECRET": portal.client_secret,
+            **app_settings(emulator, portal),
         }
     )
     wiring = Wiring(settings)

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.error import HTTPError
-from urllib.parse import parse_qsl, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import pytest
 
+from tests.integration.stage import consent
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
 from worker.sync.portal import Wish
@@ -18,25 +16,15 @@ from worker.wiring import Wiring
 CALLBACK = "http://127.0.0.1:8624/oauth/callback"
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
 @dataclass
 class Mirror:
     portal: Portal
     wiring: Wiring
 
     def connect(self) -> int:
-        """The code flow, with the browser's part done here."""
+        """The code flow."""
         address, _ = self.wiring.connector.begin(self.portal.domain)
-        try:
-            build_opener(_NoRedirects).open(Request(address), timeout=10)  # noqa: S310 - the emulator's own address
-        except HTTPError as redirect:
-            with redirect:
-                query = dict(parse_qsl(urlsplit(redirect.headers["Location"]).query))
-        return self.wiring.connector.finish(query).portal_id
+        return self.wiring.connector.finish(consent(address)).portal_id
 
 
 @pytest.fixture(params=["json", "redirect"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.integration.mirror import ENTITIES, Mirror, Stage
+from tests.integration.mirror import ALL_CALENDARS, ENTITIES, Mirror, Stage, by_key
 from worker import recording
 from worker.config import Settings
 from worker.emulator import Portal
@@ -20,7 +20,7 @@ from worker.storage import portals
 from worker.storage.models import Base
 from worker.storage.session import Database
 from worker.sync.portal import Wish
-from worker.sync.report import Mode
+from worker.sync.report import Mode, Report
 from worker.wiring import Wiring
 
 TEXTS = {
@@ -40,24 +40,32 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield stage
 
 
-def recorded(mirror: Mirror) -> str:
+def taken(mirror: Mirror) -> tuple[str, list[Report]]:
+    """A recording, and how it went."""
     with mirror.database.read() as session:
-        portal = portals.get_portal(session, mirror.portal_id)
         account = portals.primary_account(session, mirror.portal_id)
-    assert portal is not None
     assert account is not None
     file = io.StringIO()
-    reports = recording.record(mirror.wiring, portal, account, file)
+    reports = recording.record(mirror.wiring, mirror.standing(), account, file)
+    return file.getvalue(), reports
+
+
+def recorded(mirror: Mirror) -> str:
+    text, reports = taken(mirror)
     assert {str(report.status) for report in reports} == {"ok"}
-    return file.getvalue()
+    return text
+
+
+def replay(text: str, folder: Path, url: str | None = None) -> list[Report]:
+    path = folder / "recording.jsonl"
+    path.write_text(text)
+    return recording.replay(Wiring(Settings.load({})), path, url)
 
 
 def replayed(text: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows that a recording makes."""
-    path = folder / "recording.jsonl"
-    path.write_text(text)
     url = f"sqlite:///{folder / 'replayed' / 'b24sync.db'}"
-    reports = recording.replay(Wiring(Settings.load({})), path, url)
+    reports = replay(text, folder, url)
     assert {str(report.status) for report in reports} == {"ok"}, [report.error for report in reports]
     database = Database(url)
     with database.read() as session:
@@ -69,18 +77,13 @@ def replayed(text: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def keyed(table: str, rows: list[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    key = [column.name for column in Base.metadata.tables[table].primary_key if column.name != "portal_id"]
-    return {tuple(row[name] for name in key): row for row in rows}
-
-
 def pieces(column: str, value: Any) -> list[Any]:  # noqa: ANN401
     """The texts in a column; a list's own order is that of its texts, so it says nothing here."""
     return json.loads(value) if column in {"tags", "crm_links"} else [value]
 
 
 def test_a_recording_replays_to_the_mirror_that_the_portal_gives(stage: Stage, tmp_path: Path):
-    mirror = stage.mirror(calendars="mine,company,groups,everyone", culture="day_first", server_zone="Europe/Moscow")
+    mirror = stage.mirror(calendars=ALL_CALENDARS, culture="day_first", server_zone="Europe/Moscow")
     others = [
         event for event in mirror.portal.world.events.values() if event.owner_id not in {0, mirror.portal.admin_id}
     ]
@@ -89,8 +92,8 @@ def test_a_recording_replays_to_the_mirror_that_the_portal_gives(stage: Stage, t
     text = recorded(mirror)
     mirror.sync(Mode.FULL)
     assert mirror.differences() == []
-    held = {table: keyed(table, mirror.rows(table)) for table in ENTITIES}
-    again = {table: keyed(table, rows) for table, rows in replayed(text, tmp_path).items()}
+    held = {table: by_key(table, mirror.rows(table)) for table in ENTITIES}
+    again = {table: by_key(table, rows) for table, rows in replayed(text, tmp_path).items()}
     stand_ins: dict[Any, set[Any]] = {}
     hashes: dict[str, set[str]] = {}
 
@@ -140,9 +143,7 @@ def test_the_second_reading_is_by_what_changed_and_replays_to_the_same_figures(
         ("tasks", "incremental"),
     ]
     mirror.portal.requests.reset()
-    path = tmp_path / "recording.jsonl"
-    path.write_text(text)
-    again = recording.replay(Wiring(Settings.load({})), path, None)
+    again = replay(text, tmp_path)
 
     assert sum(report.updated for report in again[4:]) == 3
     assert [{name: report.as_dict()[name] for name in recording.FIGURES[:6]} for report in again] == [
@@ -156,10 +157,9 @@ def test_a_recording_of_one_reading_is_replayed_as_one(stage: Stage, tmp_path: P
     head, *lines = recorded(mirror).splitlines(keepends=True)
     header = json.loads(head)
     del header["rounds"]
-    path = tmp_path / "recording.jsonl"
-    path.write_text(json.dumps(header) + "\n" + "".join(lines))
+    again = replay(json.dumps(header) + "\n" + "".join(lines), tmp_path)
 
-    assert [str(one.status) for one in recording.replay(Wiring(Settings.load({})), path, None)] == ["ok"] * 4
+    assert [str(one.status) for one in again] == ["ok"] * 4
 
 
 def test_two_recordings_have_different_stand_ins(stage: Stage):
@@ -192,7 +192,7 @@ def personal(portal: Portal) -> set[str]:
 
 
 def test_nothing_personal_is_in_a_recording(stage: Stage):
-    mirror = stage.mirror(calendars="mine,company,groups,everyone", users=20, long_description=True)
+    mirror = stage.mirror(calendars=ALL_CALENDARS, users=20, long_description=True)
     portal = mirror.portal
     portal.update_task(
         portal.world.task_ids[0], uf={"UF_PHONE": "+49 30 901820", "UF_PAY": "732501234", "UF_BORN": "1981-04-23"}
@@ -240,18 +240,10 @@ def test_a_portal_that_lies_is_recorded_and_replayed_the_way_it_is_read(stage: S
 def test_a_call_that_the_portal_left_out_is_left_out_again(stage: Stage, tmp_path: Path):
     mirror = stage.mirror(tasks=20, events=5)
     mirror.portal.faults.add("sub_missing", method="task.planner.getlist")
-    with mirror.database.read() as session:
-        portal = portals.get_portal(session, mirror.portal_id)
-        account = portals.primary_account(session, mirror.portal_id)
-    assert portal is not None
-    assert account is not None
-    file = io.StringIO()
 
-    reports = recording.record(mirror.wiring, portal, account, file)
+    text, reports = taken(mirror)
 
-    path = tmp_path / "recording.jsonl"
-    path.write_text(file.getvalue())
-    again = recording.replay(Wiring(Settings.load({})), path, None)
+    again = replay(text, tmp_path)
     assert {one.resource: str(one.status) for one in reports}["planner"] != "ok"
     assert [(one.resource, str(one.status)) for one in again] == [(one.resource, str(one.status)) for one in reports]
 
@@ -260,18 +252,10 @@ def test_a_refusal_is_recorded_and_replayed(stage: Stage, tmp_path: Path):
     mirror = stage.mirror(tasks=20, events=5)
     mirror.portal.scope = "task,user"
     mirror.connect(mirror.portal.admin_id)
-    with mirror.database.read() as session:
-        portal = portals.get_portal(session, mirror.portal_id)
-        account = portals.primary_account(session, mirror.portal_id)
-    assert portal is not None
-    assert account is not None
-    file = io.StringIO()
 
-    reports = recording.record(mirror.wiring, portal, account, file)
+    text, reports = taken(mirror)
 
-    path = tmp_path / "recording.jsonl"
-    path.write_text(file.getvalue())
-    again = recording.replay(Wiring(Settings.load({})), path, None)
+    again = replay(text, tmp_path)
     assert [(one.resource, str(one.status)) for one in again] == [(one.resource, str(one.status)) for one in reports]
     assert "failed" in {str(one.status) for one in again}
 

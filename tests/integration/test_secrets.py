@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import app_settings
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
 from worker.log import JsonFormatter
@@ -35,9 +36,7 @@ def wiring_of(emulator: Emulator, portal: Portal, folder: Path) -> Wiring:
         Settings.load(
             {
                 "B24SYNC_DATA_DIR": str(folder / "data"),
-                "B24SYNC_OAUTH_URL": emulator.auth_url,
-                "B24SYNC_CLIENT_ID": portal.client_id,
-                "B24SYNC_CLIENT_SECRET": portal.client_secret,
+                **app_settings(emulator, portal),
             }
         )
     )

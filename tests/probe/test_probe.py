@@ -1,7 +1,6 @@
 """The probe against the emulated portal, honest and lying: what is found, and how the sync goes then."""
 
 import os
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,6 @@ WRITE = bool(os.environ.get("WRITE_CAPABILITIES"))
 
 MOST = 12
 """Requests that a probe may cost."""
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("probe")) as stage:
-        yield stage
 
 
 def known(mirror: Mirror) -> dict[str, PortalCapability]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.mirror import OK, SHOWN_ONCE, Mirror, Stage, statuses
+from tests.integration.mirror import OK, Mirror, Stage, shown_once, statuses
 from worker.bitrix24.ways import ListWay, Paging
 from worker.emulator.world.recurrence import Rule
 from worker.resources.capabilities import USUAL, Ways, ways
@@ -29,7 +29,7 @@ class Case:
 
 
 HONEST = {"spells": USUAL, "trust_suffix": False, "events": EventsMode.POLLING}
-HONEST |= {"expands": not SHOWN_ONCE}
+HONEST |= {"expands": not shown_once()}
 BLIND = {"spells": {"tasks": None, "users": None}}
 WAYS = {
     "honest": Case(),
@@ -74,12 +74,6 @@ WAYS = {
         otherwise=BLIND | {"expands": False},
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("ways")) as stage:
-        yield stage
 
 
 def chosen(mirror: Mirror) -> Ways:

@@ -3,7 +3,6 @@
 What a mirror cannot know yet is modelled by name (`Unseen`), and each kind ends with the run that finds it.
 """
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, counted_writes, statuses
+from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, statuses
+from tests.integration.statements import counted_writes
 from tests.property.history import History, parts
 from tests.property.people import VERBS, Draw, People
 from worker.storage import portals
@@ -373,14 +373,8 @@ def _own_id(table: str, row: dict[str, Any]) -> int:
     return int(row[{"tasks": "task_id", "users": "user_id", "calendar_sections": "section_id"}.get(table, "event_id")])
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
-
-
 def machine(stage: Stage, **how: Any) -> None:  # noqa: ANN401 - hypothesis' settings
-    checks: Sequence[HealthCheck] = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     run_state_machine_as_test(
         lambda: MirrorMachine(stage), settings=settings(deadline=None, suppress_health_check=checks, **how)
     )

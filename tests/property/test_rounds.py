@@ -1,8 +1,6 @@
 """Rounds of hundreds of acts on a large portal: after each full run, not one difference."""
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +12,6 @@ from worker.sync.report import Mode
 
 UNDATED = frozenset({"title", "priority", "parent_id"})
 """Columns of tasks that a silent change or the deletion of a parent moves, and no date with them."""
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Stage(tmp_path) as stage:
-        yield stage
 
 
 class Rounds:
@@ -86,12 +78,12 @@ def rounds(stage: Stage, *, count: int, acts: int, tasks: int, events: int) -> l
     return left
 
 
-def test_two_rounds_of_a_hundred_acts_leave_no_difference(stage: Stage):
+def test_two_rounds_of_a_hundred_acts_leave_no_difference(own_stage: Stage):
     """On 200 tasks and 60 events."""
-    assert rounds(stage, count=2, acts=100, tasks=200, events=60) == [0, 0]
+    assert rounds(own_stage, count=2, acts=100, tasks=200, events=60) == [0, 0]
 
 
 @pytest.mark.long
-def test_ten_rounds_of_two_hundred_acts_leave_no_difference(stage: Stage):
+def test_ten_rounds_of_two_hundred_acts_leave_no_difference(own_stage: Stage):
     """The figure of the README: 1,000 tasks, 200 events, 2,000 acts, and 0 differences ten times."""
-    assert rounds(stage, count=10, acts=200, tasks=1000, events=200) == [0] * 10
+    assert rounds(own_stage, count=10, acts=200, tasks=1000, events=200) == [0] * 10

@@ -6,7 +6,6 @@ The portals, their token server and the people on them live in this process; the
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,9 @@ from pathlib import Path
 
 from sqlalchemy import func, select, update
 
+from tests.conftest import app_settings
 from tests.integration.mirror import Mirror
+from tests.ports import free_port
 from worker.config import Settings
 from worker.emulator import Emulator, Life, Portal, PortalSpec
 from worker.emulator.faults import Fault
@@ -184,9 +185,7 @@ class Soak:
         self._environ = {
             "DATABASE_URL": plan.database_url,
             "B24SYNC_DATA_DIR": str(folder / "data"),
-            "B24SYNC_CLIENT_ID": self._portals[0].client_id,
-            "B24SYNC_CLIENT_SECRET": self._portals[0].client_secret,
-            "B24SYNC_OAUTH_URL": self._emulator.auth_url,
+            **app_settings(self._emulator, self._portals[0]),
             "B24SYNC_SYNC_INTERVAL": str(plan.interval),
             "B24SYNC_RECONCILE_INTERVAL": str(plan.interval * 3),
             "B24SYNC_FULL_INTERVAL": str(plan.interval * 8),
@@ -219,7 +218,7 @@ class Soak:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         daemons = []
         for number in range(2):
-            web = {"B24SYNC_WEB_LISTEN": f"127.0.0.1:{_free_port()}", "PYTHONPATH": str(ROOT)}
+            web = {"B24SYNC_WEB_LISTEN": f"127.0.0.1:{free_port()}", "PYTHONPATH": str(ROOT)}
             daemons.append(Daemon({**kept, **self._environ, **web}, self._folder / f"daemon{number}.log"))
             daemons[-1].start()
         try:
@@ -324,9 +323,3 @@ class Soak:
             assert len(portals.list_portals(session)) == self.plan.portals
         for file in self._folder.glob("daemon*.log"):
             figures.tracebacks += [line for line in file.read_text().splitlines() if line.startswith("Traceback")]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 import json
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,25 +16,6 @@ from worker.emulator import Emulator
 from worker.emulator.rest import taskrow
 from worker.storage.models import Base, OAuthToken, Portal
 from worker.storage.portals import save_breaker, set_portal_status
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-    yield stage
-    stage.close()
-
-
-@pytest.fixture
-def connected(stage: Stage) -> Stage:
-    stage.connect()
-    return stage
 
 
 def test_status_as_json_is_as_the_contract_says(connected: Stage):

@@ -6,32 +6,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.parse import parse_qsl, urlsplit
-from urllib.request import HTTPRedirectHandler, build_opener
 
 import pytest
 
 from tests.conftest import FakeClock
-from tests.integration.stage import SMALL, Stage, browse, finish, read_until
+from tests.integration.stage import SMALL, Stage, browse, consent, finish, read_until
 from worker.connect import ConnectError, Connector, portal_url
-from worker.emulator import Emulator
 from worker.emulator.server.wire import LoopbackServer, html_reply
 from worker.errors import UsageError
 from worker.web.app import create_app
 from worker.web.server import WebServer
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-    yield stage
-    stage.close()
 
 
 @pytest.fixture
@@ -39,19 +23,6 @@ def connector(stage: Stage) -> Iterator[Connector]:
     with stage.wiring() as wiring:
         wiring.clock = FakeClock(datetime.now(UTC))
         yield wiring.connector
-
-
-class _Stay(HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-def consent(address: str) -> dict[str, str]:
-    """Click "allow", and return the query that the portal sends the browser back with."""
-    with pytest.raises(HTTPError) as moved:
-        build_opener(_Stay).open(address, timeout=10)
-    moved.value.close()
-    return dict(parse_qsl(urlsplit(moved.value.headers["Location"]).query))
 
 
 def allowed(connector: Connector, stage: Stage) -> dict[str, str]:

@@ -5,22 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 
-from tests.integration.stage import ROOT, SMALL, Stage, browse, finish, interrupt, read_until
-from worker.emulator import Emulator
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Emulator() as emulator:
-        stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-        yield stage
-        stage.close()
+from tests.integration.stage import ROOT, Stage, browse, finish, interrupt, read_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

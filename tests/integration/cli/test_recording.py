@@ -2,62 +2,51 @@
 
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration import stage as programs
 from tests.integration.mirror import ENTITIES
-from worker.emulator import Emulator
+from tests.integration.stage import Stage
 
 FIRST = '{"b24sync_recording": 1, "at": "2026-11-23T12:00:00Z"}\n'
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Iterator[programs.Stage]:
-    with Emulator() as emulator:
-        office = programs.Stage(emulator, emulator.add_portal(programs.SMALL), tmp_path)
-        office.connect()
-        yield office
-        office.close()
-
-
-def test_record_and_replay_are_commands(office: programs.Stage, tmp_path: Path):
+def test_record_and_replay_are_commands(connected: Stage, tmp_path: Path):
     out = tmp_path / "acme.jsonl"
 
-    written = office.invoke("record", "1", "--out", str(out))
+    written = connected.invoke("record", "1", "--out", str(out))
 
     assert written.exit_code == 0, written.output
     assert written.stdout == ""
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    assert office.rows().keys().isdisjoint(ENTITIES)
-    told = office.json("replay", str(out), "--json")["runs"]
+    assert connected.rows().keys().isdisjoint(ENTITIES)
+    told = connected.json("replay", str(out), "--json")["runs"]
     figures = json.loads(out.read_text().splitlines()[-1])["reports"]
     assert [{name: run[name] for name in figures[0]} for run in told] == figures
-    assert told[0]["fetched"] == len(office.portal.world.users)
-    assert office.rows().keys().isdisjoint(ENTITIES)
+    assert told[0]["fetched"] == len(connected.portal.world.users)
+    assert connected.rows().keys().isdisjoint(ENTITIES)
 
 
-def test_a_recording_is_kept_in_the_database_that_was_named(office: programs.Stage, tmp_path: Path):
+def test_a_recording_is_kept_in_the_database_that_was_named(connected: Stage, tmp_path: Path):
     out = tmp_path / "acme.jsonl"
-    office.json("sync", "--json")
-    before = office.rows()
-    office.invoke("record", "1", "--out", str(out))
+    connected.json("sync", "--json")
+    before = connected.rows()
+    connected.invoke("record", "1", "--out", str(out))
 
-    own = office.invoke("replay", str(out), "--database", f"sqlite:///{office.folder / 'b24sync.db'}")
+    own = connected.invoke("replay", str(out), "--database", f"sqlite:///{connected.folder / 'b24sync.db'}")
 
     assert own.exit_code == 0, own.output
-    after = office.rows()
+    after = connected.rows()
     assert after["portals"] == before["portals"] + 1
     assert after["tasks"] == 2 * before["tasks"]
 
 
-def test_a_file_that_is_there_is_not_overwritten(office: programs.Stage, tmp_path: Path):
+def test_a_file_that_is_there_is_not_overwritten(connected: Stage, tmp_path: Path):
     out = tmp_path / "mine.txt"
     out.write_text("precious")
 
-    end = office.invoke("record", "1", "--out", str(out))
+    end = connected.invoke("record", "1", "--out", str(out))
 
     assert end.exit_code == 2
     assert "name a new file" in end.stderr
@@ -77,24 +66,24 @@ def test_a_file_that_is_there_is_not_overwritten(office: programs.Stage, tmp_pat
         FIRST + '{"request": 1, "at": 7}\n',
     ],
 )
-def test_what_is_no_recording_is_refused_in_one_sentence(office: programs.Stage, tmp_path: Path, text: str):
+def test_what_is_no_recording_is_refused_in_one_sentence(connected: Stage, tmp_path: Path, text: str):
     path = tmp_path / "other.jsonl"
     path.write_text(text)
 
-    end = office.invoke("replay", str(path))
+    end = connected.invoke("replay", str(path))
 
     assert end.exit_code == 2
     assert len(end.stderr.splitlines()) == 1
     assert "is no recording of b24sync" in end.stderr
 
 
-def test_a_call_that_was_never_recorded_ends_the_replay_with_a_reason(office: programs.Stage, tmp_path: Path):
+def test_a_call_that_was_never_recorded_ends_the_replay_with_a_reason(connected: Stage, tmp_path: Path):
     out = tmp_path / "acme.jsonl"
-    office.invoke("record", "1", "--out", str(out))
+    connected.invoke("record", "1", "--out", str(out))
     kept = [line for line in out.read_text().splitlines(keepends=True) if '"calendar.section.get"' not in line]
     out.write_text("".join(kept))
 
-    end = office.invoke("replay", str(out), "--json")
+    end = connected.invoke("replay", str(out), "--json")
 
     assert end.exit_code == 1
     assert "no answer to this call" in end.stdout

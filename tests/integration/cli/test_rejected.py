@@ -1,38 +1,21 @@
 """`b24sync rejected`, and the life of a record that could not become a row."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import FakeClock
-from tests.integration.stage import SMALL, Stage
-from worker.emulator import Emulator
+from tests.integration.stage import Stage
 from worker.storage.rejected import list_rejected, put_rejected
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
 @pytest.fixture
-def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-    yield stage
-    stage.close()
-
-
-@pytest.fixture
-def spoiled(stage: Stage) -> Stage:
+def spoiled(connected: Stage) -> Stage:
     """A portal whose listing had one task without a readable date."""
-    stage.connect()
-    stage.portal.faults.add("junk_field", method="tasks.task.list", after=1)
-    assert stage.json("sync", "--json")["runs"]
-    return stage
+    connected.portal.faults.add("junk_field", method="tasks.task.list", after=1)
+    assert connected.json("sync", "--json")["runs"]
+    return connected
 
 
 def counted(stage: Stage) -> int:

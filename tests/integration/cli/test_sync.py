@@ -1,9 +1,7 @@
 """`b24sync sync`: the figures of the contract, and an exit code for each way in which it can end."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +9,8 @@ from tests.integration.stage import SMALL, Stage, finish
 from worker.emulator import Emulator
 from worker.storage.leases import take_lease
 from worker.storage.portals import set_portal_status
+
+pytestmark = pytest.mark.usefixtures("connected")
 
 FIGURES = [
     "portal",
@@ -32,20 +32,6 @@ FIGURES = [
     "seconds",
     "error",
 ]
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def stage(emulator: Emulator, tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-    stage.connect()
-    yield stage
-    stage.close()
 
 
 def statuses(stage: Stage, *arguments: str, code: int) -> dict[str, str]:

@@ -11,27 +11,15 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from tests.integration.stage import ROOT, SMALL, Stage
+from tests.integration.stage import ROOT, Stage
 from worker.cli.status import picture
-from worker.emulator import Emulator
 from worker.overview import AccountState, BreakerView, Overview, PortalState, ResourceState
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Emulator() as emulator:
-        stage = Stage(emulator, emulator.add_portal(SMALL), tmp_path)
-        yield stage
-        stage.close()
 
 
 def on_terminal(stage: Stage, *arguments: str, until: str, columns: int = 80) -> tuple[int, str]:

@@ -1,15 +1,14 @@
 """Rows are written when they changed, and only then."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from zlib import crc32
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from tests.conftest import FakeClock
+from tests.integration.statements import noted_statements
 from worker.storage.bulk import write_rows
 from worker.storage.models import EventAttendee, PlannerTask, Task
 from worker.storage.session import Database
@@ -28,20 +27,9 @@ TASKS = Task.__table__
 ATTENDEES = EventAttendee.__table__
 
 
-@contextmanager
-def writes_of(database: Database) -> Iterator[list[str]]:
-    """The statements that change something."""
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.lstrip().upper().startswith(("SELECT", "BEGIN", "SAVEPOINT")):
-            seen.append(statement)
-
-    event.listen(database._writer, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(database._writer, "before_cursor_execute", note)
+def writes(statements: list[str]) -> list[str]:
+    """Those that change something."""
+    return [one for one in statements if not one.lstrip().upper().startswith(("SELECT", "SAVEPOINT"))]
 
 
 def row(task_id: int, title: str = "title", **columns: object) -> dict[str, Any]:
@@ -74,21 +62,21 @@ def test_an_unchanged_page_writes_nothing(database: Database, portal_id: int, cl
     rows = [row(number) for number in range(1200)]
     with database.write() as session:
         upsert(session, TASKS, rows, portal_id=portal_id, now=clock.now())
-    with writes_of(database) as writes, database.write() as session:
+    with noted_statements() as statements, database.write() as session:
         counts = upsert(session, TASKS, rows, portal_id=portal_id, now=clock.now())
 
     assert counts == Counts(unchanged=1200)
-    assert writes == []
+    assert writes(statements) == []
 
 
 def test_one_changed_row_is_one_write(database: Database, portal_id: int, clock: FakeClock):
     """The unchanged rows of a page do not travel."""
     with database.write() as session:
         upsert(session, TASKS, [row(1), row(2)], portal_id=portal_id, now=clock.now())
-    with writes_of(database) as writes, database.write() as session:
+    with noted_statements() as statements, database.write() as session:
         upsert(session, TASKS, [row(1), row(2, "new")], portal_id=portal_id, now=clock.now())
 
-    assert len(writes) == 1
+    assert len(writes(statements)) == 1
 
 
 @pytest.mark.parametrize("title", ["title", "new"])
@@ -206,11 +194,11 @@ def test_an_equal_set_writes_nothing(database: Database, portal_id: int, clock: 
     with database.write() as session:
         replace_set(session, PlannerTask.__table__, [plan], scope=scope, stamp={"read_at": clock.now()})
     clock.advance(60)
-    with writes_of(database) as writes, database.write() as session:
+    with noted_statements() as statements, database.write() as session:
         counts = replace_set(session, PlannerTask.__table__, [plan], scope=scope, stamp={"read_at": clock.now()})
 
     assert counts == SetCounts()
-    assert writes == []
+    assert writes(statements) == []
 
 
 def test_a_scope_may_be_a_condition_or_many_values(database: Database, portal_id: int):

@@ -1,7 +1,5 @@
 """What a trouble makes of an account: a state that says who must act, and that heals."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.integration.mirror import Mirror, Stage, statuses
@@ -9,13 +7,12 @@ from worker.storage.portals import list_accounts
 
 
 @pytest.fixture
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
+def mirror(own_stage: Stage) -> Mirror:
     """A mirrored portal whose access token has died."""
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        mirror = stage.mirror(tasks=10, events=4, users=3)
-        mirror.sync()
-        stage.emulator.token_server.expire(mirror.portal)
-        yield mirror
+    mirror = own_stage.mirror(tasks=10, events=4, users=3)
+    mirror.sync()
+    own_stage.emulator.token_server.expire(mirror.portal)
+    return mirror
 
 
 def state(mirror: Mirror) -> str:

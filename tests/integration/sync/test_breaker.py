@@ -1,49 +1,25 @@
 """A portal that does not answer is left alone for growing pauses, asked by a probe, and never delays another."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from tests.conftest import FakeClock
 from tests.integration.conftest import connect
-from tests.integration.mirror import OK, Mirror, Stage, statuses
+from tests.integration.mirror import INTERVALS, OK, Mirror, Stage, statuses
+from tests.integration.sync.conftest import AWAY, due_in, seen
 from worker.errors import Interrupted
-from worker.overview import PortalState, look
+from worker.overview import look
 from worker.storage import leases, portals
 from worker.storage.models import Portal
 from worker.storage.session import Database
-from worker.sync.plan import Intervals
 from worker.sync.portal import Wish
 
-INTERVALS = Intervals(sync=timedelta(minutes=5), reconcile=timedelta(days=1), full=timedelta(days=7))
-AWAY = 1_000_000
-
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Stage(tmp_path) as stage:
-        yield stage
-
-
-@pytest.fixture
-def mirror(stage: Stage) -> Mirror:
-    return stage.mirror(tasks=30, events=12, users=5, intervals=INTERVALS)
-
-
-def seen(mirror: Mirror) -> PortalState:
-    (portal,) = look(mirror.database, mirror.clock.now()).portals
-    return portal
-
-
-def due_in(mirror: Mirror) -> float:
-    with mirror.database.read() as session:
-        portal = portals.get_portal(session, mirror.portal_id)
-    assert portal is not None
-    assert portal.next_run_at is not None
-    return (portal.next_run_at - mirror.clock.now()).total_seconds()
+def mirror(own_stage: Stage) -> Mirror:
+    return own_stage.mirror(tasks=30, events=12, users=5, intervals=INTERVALS)
 
 
 @pytest.mark.parametrize("kind", ["reset", "rate_limit"])
@@ -141,11 +117,11 @@ def test_a_stop_says_nothing_of_the_portal(mirror: Mirror):
     assert seen(mirror).breaker.failures == 1
 
 
-def test_silence_to_one_account_spares_the_others(stage: Stage):
+def test_silence_to_one_account_spares_the_others(own_stage: Stage):
     """Each would hold the thread until its own request times out."""
-    portal = stage.portal(tasks=30, events=12, users=6)
+    portal = own_stage.portal(tasks=30, events=12, users=6)
     users = sorted(user.user_id for user in portal.world.users.values() if user.active)[:4]
-    mirror = stage.mirror(portal, accounts=users, intervals=INTERVALS)
+    mirror = own_stage.mirror(portal, accounts=users, intervals=INTERVALS)
     mirror.portal.faults.add("html", times=AWAY)
     mirror.portal.requests.reset()
     reports = mirror.turn().reports

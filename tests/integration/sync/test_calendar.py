@@ -1,23 +1,15 @@
 """Calendars: every window is read whole in every run, so every change is found by the next one."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.mirror import OK, Mirror, Stage, counted_writes, statuses
+from tests.integration.mirror import ALL_CALENDARS, MONDAY, OK, Mirror, Stage, statuses
+from tests.integration.statements import counted_writes
+from tests.integration.sync.conftest import attendees, starts
 from worker.emulator.world.recurrence import Rule
-
-ALL_CALENDARS = "mine,company,groups,everyone"
-MONDAY = datetime(2026, 11, 30, 10, 0)  # noqa: DTZ001 - a wall clock, as the portal keeps them
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture
@@ -30,14 +22,6 @@ def mirror(stage: Stage) -> Mirror:
 
 def event(mirror: Mirror, starts: datetime = MONDAY, **values: Any) -> int:  # noqa: ANN401 - fields of Event
     return mirror.portal.create_event(mirror.portal.admin_id, starts, starts + timedelta(hours=1), **values)
-
-
-def occurrences(mirror: Mirror, event_id: int) -> list[datetime]:
-    return sorted(row["starts_at"] for row in mirror.rows("calendar_occurrences") if row["event_id"] == event_id)
-
-
-def attendees(mirror: Mirror, event_id: int) -> dict[int, str]:
-    return {row["user_id"]: row["status"] for row in mirror.rows("event_attendees") if row["event_id"] == event_id}
 
 
 def synced(mirror: Mirror) -> None:
@@ -69,11 +53,11 @@ def test_an_event_moved_out_of_the_window_stays_without_instance(mirror: Mirror,
     later = mirror.clock.now().replace(tzinfo=None) + timedelta(days=days)
     mirror.portal.update_event(moves, starts=later, ends=later)
     synced(mirror)
-    assert occurrences(mirror, moves) == []
+    assert starts(mirror, moves) == []
     assert mirror.row("calendar_events", moves)["deleted_at"] is None
     mirror.portal.update_event(moves, starts=MONDAY, ends=MONDAY)
     synced(mirror)
-    assert len(occurrences(mirror, moves)) == 1
+    assert len(starts(mirror, moves)) == 1
 
 
 def test_instances_that_the_window_left_are_forgotten_and_their_events_stay(tmp_path: Path):
@@ -93,7 +77,7 @@ def test_single_days_of_a_series_may_be_deleted_moved_and_the_rest_split_off(mir
     """An edited day is an event of its own and an exception of the series; a split makes a second series."""
     series = event(mirror, rule=Rule("DAILY", count=20))
     synced(mirror)
-    assert len(occurrences(mirror, series)) == 20
+    assert len(starts(mirror, series)) == 20
     mirror.portal.delete_occurrence(series, date(2026, 12, 2))
     synced(mirror)
     moved = mirror.portal.move_occurrence(series, date(2026, 12, 4), MONDAY.replace(month=12, day=4, hour=15))
@@ -103,11 +87,11 @@ def test_single_days_of_a_series_may_be_deleted_moved_and_the_rest_split_off(mir
     synced(mirror)
     new = mirror.portal.split_series(series, date(2026, 12, 10), name="From now on")
     synced(mirror)
-    assert len(occurrences(mirror, series)) == 8
-    assert len(occurrences(mirror, new)) == 10
+    assert len(starts(mirror, series)) == 8
+    assert len(starts(mirror, new)) == 10
     mirror.portal.delete_event(series)
     synced(mirror)
-    assert occurrences(mirror, series) == []
+    assert starts(mirror, series) == []
 
 
 def test_a_series_whose_days_were_all_deleted_has_no_instance(mirror: Mirror):
@@ -117,7 +101,7 @@ def test_a_series_whose_days_were_all_deleted_has_no_instance(mirror: Mirror):
     for day in (date(2026, 11, 30), date(2026, 12, 1)):
         mirror.portal.delete_occurrence(series, day)
     synced(mirror)
-    assert occurrences(mirror, series) == []
+    assert starts(mirror, series) == []
     assert mirror.row("calendar_events", series)["deleted_at"] is None
 
 

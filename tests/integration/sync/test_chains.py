@@ -1,7 +1,5 @@
 """Several ranges of one listing at the same time: the mirror is the same, whatever cuts or befalls the run."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.integration.mirror import OK, Mirror, Stage, statuses
@@ -12,12 +10,6 @@ from worker.sync.plan import Bookmark
 from worker.sync.report import Mode
 
 TASKS = 1000
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture(autouse=True)

@@ -1,23 +1,16 @@
 """A comment moves one date of a task and not the other: an ordinary run asks for both, each by itself."""
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 
-from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, counted_writes, statuses
+from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, statuses
+from tests.integration.statements import counted_writes
 from worker.storage.cursors import update_cursor
 from worker.sync import engine
 from worker.sync.plan import Bookmark
 from worker.sync.report import Mode
 
 TASKS = 300
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture

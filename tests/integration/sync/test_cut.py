@@ -1,11 +1,11 @@
 """A run may be cut anywhere: what was read stays, the bookmark resumes, and in the end nothing is missing."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from tests.integration.mirror import OK, SHOWN_ONCE, Mirror, Stage, statuses
+from tests.integration.mirror import OK, Mirror, Stage, shown_once, statuses
+from tests.integration.sync.conftest import lose_lease
 from worker.errors import LeaseLost
 from worker.storage import leases
 from worker.sync import engine
@@ -16,14 +16,8 @@ from worker.sync.report import Mode
 TASKS = 450
 CALLS = 3
 """In a batch, instead of 50: so a small portal takes many."""
-BATCHES = 8 if SHOWN_ONCE else 9
+BATCHES = 8 if shown_once() else 9
 """Of a first run, then, or one more: how many series must be asked for differs from portal to portal."""
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture(autouse=True)
@@ -172,15 +166,7 @@ def test_a_lease_lost_in_the_middle_commits_no_further_row(mirror: Mirror, batch
 
 def test_a_lease_that_ran_out_while_the_portal_was_silent_commits_nothing(mirror: Mirror):
     """Though nobody took it: the process cannot know."""
-
-    def slept() -> bool:
-        if mirror.portal.requests.http == 3:
-            mirror.clock.advance(61)
-        return False
-
-    mirror.portal.requests.reset()
-    with pytest.raises(LeaseLost):
-        mirror.engine(stopping=slept).run(mirror.portal_id, Wish(at_once=True))
+    lose_lease(mirror, after=3)
 
 
 def test_what_changes_during_a_first_run_is_found_by_the_second(mirror: Mirror):

@@ -1,7 +1,6 @@
 """A portal that sends something new: kept, counted, told, and no failure."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,12 +10,6 @@ from worker.emulator.rest import eventrow, taskrow
 from worker.overview import look
 from worker.storage.drift import MOST, note_drift, prune_drift
 from worker.sync.report import Mode
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("drift")) as stage:
-        yield stage
 
 
 def told(mirror: Mirror) -> list[dict[str, Any]]:

@@ -1,15 +1,16 @@
 """What a portal tells by itself: a deletion is known one turn later, and no crash on the way loses or doubles any."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
-from tests.integration.conftest import empty_database
-from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, counted_writes, statuses
+from tests.integration.conftest import SERVED, empty_database
+from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, statuses
+from tests.integration.statements import counted_writes
 from worker.resources.events import CALENDAR_EVENTS, TASK_EVENTS
 from worker.storage import portals
 from worker.storage.models import Portal as PortalRow
@@ -22,12 +23,6 @@ from worker.sync.report import Mode, Report
 RARELY = Intervals(sync=timedelta(minutes=5), reconcile=timedelta(days=90), full=timedelta(days=90))
 """So that no sweep finds what the events are to tell."""
 DAY = 86_400
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 def fresh(stage: Stage, **spec: object) -> Mirror:
@@ -46,13 +41,6 @@ def mirror(stage: Stage) -> Mirror:
     mirror.clock.advance(600)
     mirror.portal.requests.reset()
     return mirror
-
-
-def row_of(mirror: Mirror) -> PortalRow:
-    with mirror.database.read() as session:
-        row = portals.get_portal(session, mirror.portal_id)
-        assert row is not None
-        return row
 
 
 def bindings(mirror: Mirror) -> list[str]:
@@ -84,7 +72,7 @@ def test_the_first_run_binds_every_event_once(stage: Stage):
     mirror = fresh(stage)
     assert statuses(mirror.sync()) == OK
     assert bindings(mirror) == sorted(TASK_EVENTS + CALENDAR_EVENTS)
-    assert row_of(mirror).events_mode == "confirm"
+    assert mirror.standing().events_mode == "confirm"
 
     mirror.clock.advance(600)
     mirror.portal.requests.reset()
@@ -187,10 +175,10 @@ def test_who_may_not_have_events_polls_and_asks_nothing(stage: Stage, who: str):
         assert statuses(mirror.sync()) == OK
         mirror.clock.advance(1_000)
     assert asked(mirror) == at_connect
-    assert row_of(mirror).events_mode == "polling"
-    noted = row_of(mirror).events_checked_at
+    assert mirror.standing().events_mode == "polling"
+    noted = mirror.standing().events_checked_at
     mirror.sync()
-    assert row_of(mirror).events_checked_at == noted
+    assert mirror.standing().events_checked_at == noted
 
 
 def test_a_portal_without_events_is_not_asked_for_them(stage: Stage):
@@ -199,18 +187,18 @@ def test_a_portal_without_events_is_not_asked_for_them(stage: Stage):
     for _ in range(3):
         assert statuses(mirror.sync()) == OK
     assert mirror.portal.requests.calls["event.get"] == 0
-    assert row_of(mirror).events_mode == "polling"
+    assert mirror.standing().events_mode == "polling"
     object.__setattr__(mirror.portal.spec, "offline_events", True)
     mirror.clock.advance(7 * DAY)
     mirror.sync()
-    assert row_of(mirror).events_mode == "confirm"
+    assert mirror.standing().events_mode == "confirm"
 
 
 def test_an_administrator_who_is_none_any_more_polls(mirror: Mirror):
     """The queue says ACCESS_DENIED; rights that come back are noticed within a day."""
     mirror.portal.set_admin(mirror.portal.admin_id, False)
     assert statuses(mirror.sync())["planner"] == "ok"
-    assert row_of(mirror).events_mode == "polling"
+    assert mirror.standing().events_mode == "polling"
     mirror.portal.requests.reset()
     mirror.sync()
     assert asked(mirror) == 0
@@ -218,7 +206,7 @@ def test_an_administrator_who_is_none_any_more_polls(mirror: Mirror):
     mirror.clock.advance(DAY)
     mirror.connect(mirror.portal.admin_id)
     mirror.sync()
-    assert row_of(mirror).events_mode == "confirm"
+    assert mirror.standing().events_mode == "confirm"
 
 
 # What events tell.
@@ -233,7 +221,7 @@ def test_a_deleted_task_is_gone_one_turn_later_without_a_sweep(mirror: Mirror):
     assert (str(report.status), report.mode, report.deleted) == ("ok", Mode.EVENTS, len(gone))
     assert not set(gone) & mirror.ids("tasks")
     assert mirror.portal.queue.rows == []
-    assert row_of(mirror).events_process_id is None
+    assert mirror.standing().events_process_id is None
     assert mirror.sync()["tasks"].mode is Mode.INCREMENTAL
 
 
@@ -389,7 +377,7 @@ def test_without_the_plan_events_are_hints(stage: Stage):
     """Rows are gone once they are handed out."""
     mirror = fresh(stage, offline_extended=False)
     mirror.sync()
-    assert row_of(mirror).events_mode == "hints"
+    assert mirror.standing().events_mode == "hints"
     task_id = ids(mirror)[2]
     mirror.portal.delete_task(task_id)
     report = mirror.sync()["tasks"]
@@ -403,12 +391,12 @@ def test_a_plan_that_ends_leaves_hints(mirror: Mirror):
     object.__setattr__(mirror.portal.spec, "offline_extended", False)
     mirror.portal.delete_task(ids(mirror)[2])
     assert statuses(mirror.sync()) == OK
-    assert row_of(mirror).events_mode == "hints"
+    assert mirror.standing().events_mode == "hints"
     assert mirror.sync()["tasks"].deleted == 1
     mirror.clock.advance(DAY)
     mirror.connect(mirror.portal.admin_id)
     mirror.sync()
-    assert row_of(mirror).events_mode == "hints"
+    assert mirror.standing().events_mode == "hints"
 
 
 def test_a_plan_that_begins_is_found_by_the_next_probe(stage: Stage):
@@ -419,7 +407,7 @@ def test_a_plan_that_begins_is_found_by_the_next_probe(stage: Stage):
     mirror.connect(mirror.portal.admin_id)
     mirror.portal.delete_task(ids(mirror)[2])
     assert mirror.sync()["tasks"].deleted == 1
-    assert row_of(mirror).events_mode == "confirm"
+    assert mirror.standing().events_mode == "confirm"
     assert mirror.portal.requests.calls["event.offline.clear"] == 1
 
 
@@ -453,7 +441,7 @@ def test_a_process_that_dies_anywhere_loses_nothing_and_doubles_nothing(
     assert mirror.differences("tasks") == []
     assert mirror.row("tasks", gone)["deleted_at"] is not None
     assert mirror.portal.queue.rows == []
-    assert row_of(mirror).events_process_id is None
+    assert mirror.standing().events_process_id is None
     assert mirror.sync()["tasks"].mode is Mode.INCREMENTAL
 
 
@@ -499,7 +487,7 @@ def test_a_task_that_cannot_be_asked_for_keeps_its_event(mirror: Mirror):
     mirror.portal.delete_task(ids(mirror)[2])
     mirror.portal.faults.add("sub_error", method="tasks.task.get", times=9)
     assert statuses(mirror.sync())["tasks"] == "incomplete"
-    assert row_of(mirror).events_process_id == mirror.portal.queue.rows[0].process_id
+    assert mirror.standing().events_process_id == mirror.portal.queue.rows[0].process_id
     mirror.portal.faults.clear()
     reports = mirror.sync()
     assert (statuses(reports), reports["tasks"].deleted) == (OK, 1)
@@ -536,7 +524,7 @@ def test_a_stop_in_the_middle_goes_on_with_the_same_process(stage: Stage):
     for task_id in list(ids(mirror)[:120]):
         mirror.portal.delete_task(task_id)
     assert statuses(mirror.sync(stop_after=2))["tasks"] == "incomplete"
-    assert row_of(mirror).events_process_id is not None
+    assert mirror.standing().events_process_id is not None
     mirror.sync()
     assert mirror.portal.queue.rows == []
     assert mirror.differences("tasks") == []
@@ -551,7 +539,7 @@ def test_a_mode_of_another_program_is_asked_again(mirror: Mirror):
             .values(events_mode="later", events_checked_at=None)
         )
     assert statuses(mirror.sync()) == OK
-    assert row_of(mirror).events_mode == "confirm"
+    assert mirror.standing().events_mode == "confirm"
 
 
 @pytest.mark.parametrize("method", ["event.get", "feature.get", "event.bind"])
@@ -566,16 +554,10 @@ def test_a_first_run_succeeds_whatever_the_portal_says_of_events(stage: Stage, m
     mirror.connect(mirror.portal.admin_id)
     assert statuses(mirror.sync()) == OK
     assert bindings(mirror) == sorted(TASK_EVENTS + CALENDAR_EVENTS)
-    assert row_of(mirror).events_mode == "confirm"
+    assert mirror.standing().events_mode == "confirm"
 
 
-@pytest.mark.parametrize(
-    "dialect",
-    [
-        pytest.param("postgresql", marks=pytest.mark.postgres),
-        pytest.param("mysql", marks=pytest.mark.mariadb),
-    ],
-)
+@pytest.mark.parametrize("dialect", SERVED)
 def test_events_work_on_the_other_databases(stage: Stage, dialect: str, tmp_path: Path):
     """What is kept of them is three columns."""
     with empty_database(dialect, tmp_path) as url:
@@ -585,7 +567,7 @@ def test_events_work_on_the_other_databases(stage: Stage, dialect: str, tmp_path
             mirror.portal.delete_task(ids(mirror)[3])
             reports = mirror.sync()
             assert (statuses(reports), reports["tasks"].deleted, reports["tasks"].mode) == (OK, 1, Mode.EVENTS)
-            assert row_of(mirror).events_process_id is None
+            assert mirror.standing().events_process_id is None
             assert mirror.differences() == []
         finally:
             mirror.close()

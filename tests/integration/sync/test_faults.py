@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.mirror import OK, SHOWN_ONCE, Mirror, Stage, statuses
+from tests.integration.mirror import OK, Mirror, Stage, shown_once, statuses
 from worker.emulator import Portal
 from worker.sync.report import Mode
 
@@ -13,17 +13,11 @@ LISTS = {
     "users": "user.get",
 }
 CALENDAR = {"sections": "calendar.section.get", "events": "calendar.event.get"}
-if not SHOWN_ONCE:  # else a series tells by itself where it begins
+if not shown_once():  # else a series tells by itself where it begins
     CALENDAR["series"] = "calendar.event.getbyid"
 METHODS = {**LISTS, **CALENDAR, "planner": "task.planner.getlist"}
 RESOURCE = {"tasks": "tasks", "users": "users", "planner": "planner"}
 WHOLE_REQUEST = ["html", "empty", "cut", "broken_json", "wrong_shape", "rate_limit", "internal_error"]
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,16 @@
 """Whatever a record holds, it becomes a row or is kept aside with the reason; the run goes on."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete
 
-from tests.integration.mirror import OK, SHOWN_ONCE, Mirror, Stage, counted_writes, statuses
+from tests.integration.mirror import MONDAY, OK, Mirror, Stage, shown_once, statuses
+from tests.integration.statements import counted_writes
 from worker.emulator.world.recurrence import Rule
 from worker.storage.models import Task
 from worker.storage.rejected import put_rejected
 from worker.sync.report import Mode
-
-MONDAY = datetime(2026, 11, 30, 10, 0)  # noqa: DTZ001 - a wall clock, as the portal keeps them
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture
@@ -159,7 +151,7 @@ def test_an_event_that_cannot_be_read_is_put_aside_and_not_deleted(mirror: Mirro
     report = mirror.sync()["calendar"]
     # Without its ID a row is missing from its series, and no person can have taken it out; where the row is the series
     # it is asked for, or the guard stops that.
-    without_id = {"ok", "guarded"} if SHOWN_ONCE else {"incomplete"}
+    without_id = {"ok", "guarded"} if shown_once() else {"incomplete"}
     assert str(report.status) in (without_id if field == "ID" else {"ok"})
     assert report.deleted == 0
     assert report.rejected == len(mirror.rejected("calendar")) > 0

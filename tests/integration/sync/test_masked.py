@@ -1,31 +1,24 @@
 """Masked events: what a mask hides stays as it is known, what it shows follows, and no two accounts quarrel."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.integration.conftest import empty_database
-from tests.integration.mirror import OK, Mirror, Stage, counted_writes, statuses
+from tests.integration.conftest import SERVED, empty_database
+from tests.integration.mirror import ALL_CALENDARS, MONDAY, OK, Mirror, Stage, statuses
+from tests.integration.statements import counted_writes
+from tests.integration.sync.conftest import attendees, starts
 from worker.emulator import Portal
 from worker.emulator.world.recurrence import Rule
 from worker.storage.portals import list_accounts
 
-MONDAY = datetime(2026, 11, 30, 10, 0)  # noqa: DTZ001 - a wall clock, as the portal keeps them
 MIDNIGHT = MONDAY.replace(hour=0)
 ALL_DAY = {"all_day": True, "zone_from": "", "zone_to": "", "starts": MIDNIGHT, "ends": MIDNIGHT}
 HOUR = timedelta(hours=1)
 WEEK = timedelta(days=7)
 HIDDEN = ("name", "description", "location", "private", "color", "raw")
-CALENDARS = "mine,company,groups,everyone"
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 def host_of(portal: Portal) -> int:
@@ -50,7 +43,7 @@ def portal(stage: Stage) -> Portal:
 @pytest.fixture
 def alone(stage: Stage, portal: Portal) -> Mirror:
     """An administrator who reads everybody's calendar."""
-    mirror = stage.mirror(portal, calendars=CALENDARS)
+    mirror = stage.mirror(portal, calendars=ALL_CALENDARS)
     assert statuses(mirror.sync()) == OK
     return mirror
 
@@ -58,21 +51,13 @@ def alone(stage: Stage, portal: Portal) -> Mirror:
 @pytest.fixture
 def both(stage: Stage, portal: Portal) -> Mirror:
     """The same, and the host, who sees in the own calendar what is hidden from the administrator."""
-    mirror = stage.mirror(portal, calendars=CALENDARS, accounts=[portal.admin_id, host_of(portal)])
+    mirror = stage.mirror(portal, calendars=ALL_CALENDARS, accounts=[portal.admin_id, host_of(portal)])
     assert statuses(mirror.sync()) == OK
     return mirror
 
 
 def event(mirror: Mirror, event_id: int) -> dict[str, Any]:
     return mirror.row("calendar_events", event_id)
-
-
-def starts(mirror: Mirror, event_id: int) -> list[datetime]:
-    return sorted(row["starts_at"] for row in mirror.rows("calendar_occurrences") if row["event_id"] == event_id)
-
-
-def attendees(mirror: Mirror, event_id: int) -> dict[int, str]:
-    return {row["user_id"]: row["status"] for row in mirror.rows("event_attendees") if row["event_id"] == event_id}
 
 
 def settled(mirror: Mirror) -> None:
@@ -258,7 +243,7 @@ def test_a_calendar_that_is_hidden_from_one_account_is_left_to_its_owners(stage:
     stays, goes = secret(portal), secret(portal, MONDAY + WEEK)
     section = portal.world.sections[portal.world.events[stays].section_id]
     portal.world.sections[section.section_id] = replace(section, others="none")
-    mirror = stage.mirror(portal, calendars=CALENDARS, accounts=[viewer, host])
+    mirror = stage.mirror(portal, calendars=ALL_CALENDARS, accounts=[viewer, host])
     settled(mirror)
     assert {stays, goes} <= mirror.ids("calendar_events")
 
@@ -294,7 +279,7 @@ def test_a_title_is_not_covered_by_less_and_follows_when_it_is_shown(stage: Stag
     )
     event_id = secret(portal)
     section = portal.world.sections[portal.world.events[event_id].section_id]
-    mirror = stage.mirror(portal, calendars=CALENDARS, accounts=[viewer])
+    mirror = stage.mirror(portal, calendars=ALL_CALENDARS, accounts=[viewer])
 
     def shown(level: str) -> tuple[str, bool, bool, datetime]:
         portal.world.sections[section.section_id] = replace(section, others=level)
@@ -347,17 +332,14 @@ def test_a_masked_event_that_leaves_the_window_keeps_its_title(alone: Mirror, da
         assert bool(starts(alone, moved)) is (days == 60)
 
 
-@pytest.mark.parametrize(
-    "dialect",
-    [pytest.param("postgresql", marks=pytest.mark.postgres), pytest.param("mysql", marks=pytest.mark.mariadb)],
-)
+@pytest.mark.parametrize("dialect", SERVED)
 def test_the_other_databases_keep_both_halves(
     stage: Stage, portal: Portal, dialect: str, tmp_path_factory: pytest.TempPathFactory
 ):
     """Instants, days and hashes compare equal there too."""
     with empty_database(dialect, tmp_path_factory.mktemp("database")) as url:
         accounts = [portal.admin_id, host_of(portal)]
-        mirror = stage.mirror(portal, url=url, calendars=CALENDARS, accounts=accounts)
+        mirror = stage.mirror(portal, url=url, calendars=ALL_CALENDARS, accounts=accounts)
         try:
             event_id = secret(portal, private=True)
             settled(mirror)

@@ -1,13 +1,13 @@
 """After a run the mirror is what the portal is: kinds of portals, kinds of changes, and what a run costs."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import empty_database
-from tests.integration.mirror import ENTITIES, OK, Stage, counted_writes, statuses
+from tests.integration.conftest import SERVED, empty_database
+from tests.integration.mirror import ALL_CALENDARS, ENTITIES, OK, Stage, statuses
+from tests.integration.statements import counted_writes
 from worker.sync.report import Mode
 
 BERLIN = {"user_zone": "Europe/Berlin", "server_zone": "UTC", "culture": "us"}
@@ -17,13 +17,6 @@ NEW_YORK = {
     "server_zone": "America/New_York",
     "other_zones": ("Europe/London", "Asia/Tokyo"),
 }
-ALL_CALENDARS = "mine,company,groups,everyone"
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.mark.parametrize("calendars", ["mine,company", ALL_CALENDARS])
@@ -37,13 +30,7 @@ def test_after_a_first_run_the_mirror_is_the_portal(stage: Stage, spec: dict, ca
     assert min(len(mirror.rows(table)) for table in ENTITIES) > 0
 
 
-@pytest.mark.parametrize(
-    "dialect",
-    [
-        pytest.param("postgresql", marks=pytest.mark.postgres),
-        pytest.param("mysql", marks=pytest.mark.mariadb),
-    ],
-)
+@pytest.mark.parametrize("dialect", SERVED)
 def test_the_mirror_is_the_portal_on_the_other_databases(stage: Stage, dialect: str, tmp_path: Path):
     """Emoji, instants, long texts and IDs beyond 2^31 survive each database."""
     with empty_database(dialect, tmp_path) as url:

@@ -1,57 +1,25 @@
 """A turn in which the portal has no news: one request, a few statements, and nothing written but that it was."""
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from tests.integration.conftest import empty_database
 from tests.integration.mirror import OK, Mirror, Stage, statuses
-from worker.errors import LeaseLost
+from tests.integration.statements import noted_statements, written_tables
+from tests.integration.sync.conftest import lose_lease
 from worker.sync.portal import Wish
 
-WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+[`\"]?(\w+)")
 WRITTEN = {"portals", "request_budgets", "sync_runs", "run_totals", "sync_cursors"}
 STATEMENTS = 18
 """Two for the lease, six for how the portal stands, three for its budgets, one for the token, one for the plan of the
 day, five for the end."""
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
-
-
 @pytest.fixture
 def mirror(stage: Stage) -> Mirror:
     return stage.mirror(tasks=30, events=5, users=4)
-
-
-@contextmanager
-def counted_statements() -> Iterator[list[str]]:
-    """The statements of the block, without those that begin and end transactions."""
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # noqa: ANN401
-        if not statement.startswith("BEGIN"):
-            found.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-
-
-def written(statements: list[str]) -> set[str]:
-    """The tables that statements write."""
-    return {found[2] for statement in statements if (found := WRITE.match(statement))}
 
 
 @pytest.mark.parametrize(
@@ -70,11 +38,11 @@ def test_a_quiet_turn_is_one_request_and_few_statements(stage: Stage, dialect: s
             for _ in range(4):
                 assert statuses(mirror.sync()) == OK
             mirror.portal.requests.reset()
-            with counted_statements() as statements:
+            with noted_statements() as statements:
                 assert statuses(mirror.sync()) == OK
             assert mirror.portal.requests.http == 1
             assert len(statements) <= STATEMENTS + more, "\n".join(statements)
-            assert written(statements) == WRITTEN
+            assert written_tables(statements) == WRITTEN
             assert len(mirror.rows("sync_runs")) == 5 * 4
         finally:
             mirror.close()
@@ -86,15 +54,7 @@ def test_the_cursor_of_a_listing_without_news_moves_with_the_end_of_the_turn(sta
     mirror.sync()
     before = mirror.cursor("tasks")
     mirror.clock.advance(3_600)
-
-    def slept() -> bool:
-        if mirror.portal.requests.http:
-            mirror.clock.advance(61)
-        return False
-
-    mirror.portal.requests.reset()
-    with pytest.raises(LeaseLost):
-        mirror.engine(stopping=slept).run(mirror.portal_id, Wish(at_once=True))
+    lose_lease(mirror)
     assert mirror.cursor("tasks") == before
     assert statuses(mirror.sync()) == OK
     assert mirror.cursor("tasks").cursor_at > before.cursor_at + timedelta(minutes=50)

@@ -1,17 +1,9 @@
 """A deletion is believed when two questions agree, and never in bulk, and never by eyes that see less than before."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.integration.mirror import OK, Mirror, Stage, statuses
 from worker.sync.report import Mode, Report
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture

@@ -1,19 +1,6 @@
 """Stories that once made a mirror false; each says what broke."""
 
-from collections.abc import Iterator
-from datetime import datetime
-
-import pytest
-
-from tests.integration.mirror import Stage, statuses
-
-MONDAY = datetime(2026, 11, 30, 10, 0)  # noqa: DTZ001 - a wall clock, as the portal keeps them
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
+from tests.integration.mirror import MONDAY, Stage, statuses
 
 
 def test_an_own_copy_outlives_the_sight_of_its_meetings_parent(stage: Stage):

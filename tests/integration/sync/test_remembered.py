@@ -1,34 +1,26 @@
 """A calendar that says again what the mirror holds is not read; whatever could make that untrue has it read."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, event, select
+from sqlalchemy import delete, select
 
-from tests.integration.conftest import empty_database
-from tests.integration.mirror import OK, Mirror, Stage, statuses
+from tests.integration.conftest import SERVED, empty_database
+from tests.integration.mirror import MONDAY, OK, Mirror, Stage, statuses
+from tests.integration.statements import noted_statements
+from tests.integration.sync.conftest import lose_lease
 from worker.emulator.world.recurrence import Rule
-from worker.errors import LeaseLost
 from worker.storage.cursors import update_cursor
 from worker.storage.models import CalendarEvent, RememberedAnswer, User
 from worker.storage.portals import list_accounts, remove_portal
 from worker.storage.rejected import put_rejected
-from worker.sync.portal import Wish
 from worker.sync.report import Mode
 
-MONDAY = datetime(2026, 11, 30, 10)  # noqa: DTZ001 - a wall clock, as the portal keeps them
 DAY = 86_400
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture
@@ -40,32 +32,22 @@ def mirror(stage: Stage) -> Mirror:
 def known(mirror: Mirror) -> Mirror:
     for _ in range(2):
         assert statuses(mirror.sync()) == OK
-    with looked_at() as tables:
+    with noted_statements() as statements:
         assert statuses(mirror.sync()) == OK
-    assert not tables
+    assert not about_calendars(statements)
     return mirror
 
 
-@contextmanager
-def looked_at() -> Iterator[list[str]]:
-    """The statements of the block that have to do with rows of a calendar."""
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # noqa: ANN401
-        if any(f"{name} " in statement for name in ("calendar_events", "calendar_occurrences", "event_attendees")):
-            found.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+def about_calendars(statements: list[str]) -> list[str]:
+    """Those that have to do with rows of a calendar."""
+    tables = "calendar_events ", "calendar_occurrences ", "event_attendees "
+    return [statement for statement in statements if any(name in statement for name in tables)]
 
 
 def is_read(mirror: Mirror, mode: Mode | None = None, *, force: bool = False) -> bool:
-    with looked_at() as statements:
+    with noted_statements() as statements:
         assert statuses(mirror.sync(mode, force=force)) == OK
-    return bool(statements)
+    return bool(about_calendars(statements))
 
 
 def digests(mirror: Mirror) -> dict[tuple[str, int], str]:
@@ -213,9 +195,9 @@ def test_an_account_that_judges_from_now_on_reads_again(stage: Stage):
     with mirror.database.write() as session:
         for account in list_accounts(session, mirror.portal_id):
             account.status = "ok" if account.is_primary else "needs_reauth"
-    with looked_at() as statements:
+    with noted_statements() as statements:
         mirror.sync()
-    assert statements
+    assert about_calendars(statements)
 
 
 def test_an_event_wrongly_told_deleted_comes_back_though_its_calendar_says_nothing_new(stage: Stage):
@@ -278,15 +260,7 @@ def is_known_without(mirror: Mirror, series: int) -> bool:
 def test_a_turn_whose_lease_is_lost_remembers_nothing(stage: Stage):
     mirror = stage.mirror(tasks=5, events=30, users=4)
     mirror.sync()
-
-    def slept() -> bool:
-        if mirror.portal.requests.http:
-            mirror.clock.advance(61)
-        return False
-
-    mirror.portal.requests.reset()
-    with pytest.raises(LeaseLost):
-        mirror.engine(stopping=slept).run(mirror.portal_id, Wish(at_once=True))
+    lose_lease(mirror)
     assert remembered(mirror) == 0
 
 
@@ -296,13 +270,7 @@ def test_a_removed_portal_takes_what_it_answered_along(mirror: Mirror):
     assert remembered(mirror) == 0
 
 
-@pytest.mark.parametrize(
-    "dialect",
-    [
-        pytest.param("postgresql", marks=pytest.mark.postgres),
-        pytest.param("mysql", marks=pytest.mark.mariadb),
-    ],
-)
+@pytest.mark.parametrize("dialect", SERVED)
 def test_the_other_databases_remember_too(stage: Stage, dialect: str, tmp_path: Path):
     with empty_database(dialect, tmp_path) as url:
         mirror = known(stage.mirror(tasks=5, events=30, users=4, url=url))

@@ -1,36 +1,19 @@
 """Whose turn it is: plans of the user's day, two accounts, two turns at once, two portals, and when it is due again."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select, update
 
-from tests.integration.mirror import OK, Mirror, Stage, counted_writes, statuses
+from tests.integration.mirror import INTERVALS, OK, Mirror, Stage, statuses
+from tests.integration.statements import counted_writes
 from worker.errors import NeedsReauth
 from worker.storage import portals
 from worker.storage.models import Account, OAuthToken, SyncRun
 from worker.sync.lease import LeaseKeeper
-from worker.sync.plan import Intervals
 from worker.sync.portal import Wish
 from worker.sync.report import Mode
-
-INTERVALS = Intervals(sync=timedelta(minutes=5), reconcile=timedelta(days=1), full=timedelta(days=7))
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
-
-
-@pytest.fixture
-def own_stage(tmp_path: Path) -> Iterator[Stage]:
-    """For a test that says which day it is."""
-    with Stage(tmp_path) as stage:
-        yield stage
 
 
 def small(stage: Stage, **more: object) -> Mirror:
@@ -249,9 +232,7 @@ def test_what_is_not_due_is_not_read(stage: Stage):
     assert mirror.portal.requests.http == 0
     mirror.clock.advance(2)
     assert {report.resource for report in mirror.turn().reports} == set(OK)
-    with mirror.database.read() as session:
-        portal = portals.get_portal(session, mirror.portal_id)
-    assert portal is not None
+    portal = mirror.standing()
     assert portal.next_run_at == mirror.clock.now() + INTERVALS.sync
     assert (portal.lease_owner, portal.lease_until) == (None, None)
 

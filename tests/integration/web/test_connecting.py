@@ -1,26 +1,18 @@
 """Connecting in a client: what a form may ask for, whose login it is, and everything that must not be taken."""
 
 from http import HTTPStatus
-from urllib.error import HTTPError
-from urllib.parse import parse_qsl, urlsplit
-from urllib.request import HTTPRedirectHandler, build_opener
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.integration.conftest import connect
-from tests.integration.stage import Stage
+from tests.integration.stage import Stage, consent
 from worker.connect import is_inner
 from worker.storage.models import Account, Portal
 from worker.web.app import create_app
 from worker.web.connecting import COOKIE
 from worker.wiring import Wiring
-
-
-class Stay(HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None
 
 
 def send(client: FlaskClient, stage: Stage, typed: str, origin: str | None = "own") -> TestResponse:
@@ -33,14 +25,6 @@ def send(client: FlaskClient, stage: Stage, typed: str, origin: str | None = "ow
 def led_to(answer: TestResponse) -> str:
     """Where the browser is led by the page."""
     return answer.headers["Refresh"].partition("url=")[2]
-
-
-def consent(address: str) -> dict[str, str]:
-    """Click "allow" on the portal, and return what it sends the browser back with."""
-    with pytest.raises(HTTPError) as moved:
-        build_opener(Stay).open(address, timeout=10)
-    moved.value.close()
-    return dict(parse_qsl(urlsplit(moved.value.headers["Location"]).query))
 
 
 def come_back(client: FlaskClient, stage: Stage, query: dict[str, str]) -> TestResponse:

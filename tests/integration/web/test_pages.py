@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from tests.integration.stage import Stage, browse, free_port
+from tests.integration.stage import Stage, browse
+from tests.ports import free_port
 from worker.storage.connections import register_account
 from worker.storage.rejected import put_rejected
 from worker.web.app import create_app

@@ -3,43 +3,33 @@
 Whatever they do: no row is lost, nothing waits for a date that a wrong clock wrote, no lease stays.
 """
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from tests.conftest import FakeClock
-from tests.integration.mirror import OK, Mirror, Stage, statuses
+from tests.integration.mirror import INTERVALS, OK, Mirror, Stage, statuses
 from worker.errors import LeaseLost
-from worker.storage import leases, portals
+from worker.storage import leases
 from worker.storage.budget import SqlBudgetStore
 from worker.storage.cipher import Cipher
 from worker.storage.models import Account, OAuthToken, Portal
 from worker.storage.session import Database
 from worker.storage.tokens import SqlTokenStore
 from worker.sync import engine
-from worker.sync.plan import Intervals
 from worker.sync.portal import Wish
 from worker.sync.report import Mode
 from worker.tokens import Grant
 
 DAY, HOUR = 86_400.0, 3_600.0
-INTERVALS = Intervals(sync=timedelta(minutes=5), reconcile=timedelta(days=1), full=timedelta(days=7))
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Stage(tmp_path) as stage:
-        yield stage
-
-
-@pytest.fixture
-def mirror(stage: Stage) -> Mirror:
-    return stage.mirror(tasks=120, events=20, users=6, intervals=INTERVALS)
+def mirror(own_stage: Stage) -> Mirror:
+    return own_stage.mirror(tasks=120, events=20, users=6, intervals=INTERVALS)
 
 
 @pytest.fixture
@@ -67,10 +57,10 @@ def run_due(mirror: Mirror) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("seconds", [-DAY, DAY], ids=["back", "forward"])
-def test_our_clock_is_set_by_a_day_and_the_next_run_finds_all(stage: Stage, mirror: Mirror, seconds: float):
+def test_our_clock_is_set_by_a_day_and_the_next_run_finds_all(own_stage: Stage, mirror: Mirror, seconds: float):
     """It is due at once, not a day later, and the cursor is the portal's."""
     assert run_due(mirror) == OK
-    set_ours(stage, seconds)
+    set_ours(own_stage, seconds)
     mirror.clock.advance(30)
     mirror.portal.create_task(title="Made after the clock was set")
     mirror.portal.update_task(mirror.portal.world.task_ids[0], title="Changed after the clock was set")
@@ -86,18 +76,18 @@ def test_our_clock_is_set_by_a_day_and_the_next_run_finds_all(stage: Stage, mirr
 
 @pytest.mark.parametrize("seconds", [-DAY, -HOUR, DAY], ids=["a day back", "an hour back", "a day forward"])
 def test_our_clock_is_set_during_a_run_and_nothing_is_lost(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, seconds: float
+    own_stage: Stage, monkeypatch: pytest.MonkeyPatch, seconds: float
 ):
     """Neither a row nor a record that was kept aside in that run, after the clock was set."""
     monkeypatch.setattr(engine, "BATCH_CALLS", 3)  # so that pages follow
-    mirror = stage.mirror(tasks=400, events=20, users=6, intervals=INTERVALS)
+    mirror = own_stage.mirror(tasks=400, events=20, users=6, intervals=INTERVALS)
     task_id = mirror.portal.world.task_ids[60]
     was_set: list[bool] = []
 
     def meanwhile() -> bool:
         if mirror.ids("tasks") and not was_set:
             was_set.append(True)
-            set_ours(stage, seconds)
+            set_ours(own_stage, seconds)
             mirror.portal.update_task(task_id, title="Changed while the clock was set")
             mirror.portal.faults.add("junk_field", times=2, method="tasks.task.list")
         return False
@@ -122,11 +112,11 @@ def test_our_clock_is_set_during_a_run_and_nothing_is_lost(
 
 
 @pytest.mark.parametrize("pause", [300.0, 2 * HOUR], ids=["soon", "later than the step"])
-def test_the_portals_clock_is_set_back_by_an_hour_and_no_change_is_lost(stage: Stage, mirror: Mirror, pause: float):
+def test_the_portals_clock_is_set_back_by_an_hour_and_no_change_is_lost(own_stage: Stage, mirror: Mirror, pause: float):
     """What changed after that bears dates before the cursor: it is read from so much earlier."""
-    set_portals(stage, HOUR)
+    set_portals(own_stage, HOUR)
     assert statuses(mirror.sync()) == OK
-    set_portals(stage, -HOUR)
+    set_portals(own_stage, -HOUR)
     mirror.clock.advance(1)
     mirror.portal.create_task(title="Made after the portal's clock was set back")
     mirror.portal.update_task(mirror.portal.world.task_ids[0], title="Changed after that")
@@ -137,14 +127,14 @@ def test_the_portals_clock_is_set_back_by_an_hour_and_no_change_is_lost(stage: S
     assert mirror.differences() == []
 
 
-def test_the_portals_clock_is_set_back_during_a_run_and_no_change_is_lost(stage: Stage, mirror: Mirror):
-    set_portals(stage, HOUR)
+def test_the_portals_clock_is_set_back_during_a_run_and_no_change_is_lost(own_stage: Stage, mirror: Mirror):
+    set_portals(own_stage, HOUR)
     was_set: list[bool] = []
 
     def meanwhile() -> bool:
         if mirror.ids("tasks") and not was_set:
             was_set.append(True)
-            set_portals(stage, -HOUR)
+            set_portals(own_stage, -HOUR)
             mirror.clock.advance(1)
             mirror.portal.update_task(min(mirror.ids("tasks")), title="Changed while the clock was set")
         return False
@@ -157,13 +147,13 @@ def test_the_portals_clock_is_set_back_during_a_run_and_no_change_is_lost(stage:
     assert mirror.differences() == []
 
 
-def test_a_cursor_is_taken_back_once_for_one_step(stage: Stage, mirror: Mirror):
+def test_a_cursor_is_taken_back_once_for_one_step(own_stage: Stage, mirror: Mirror):
     """And the mode stays what it was: the rest of the portal is not read again."""
-    set_portals(stage, HOUR)
+    set_portals(own_stage, HOUR)
     mirror.sync()
     before = mirror.cursor("tasks").cursor_at
     assert before is not None
-    set_portals(stage, -HOUR)
+    set_portals(own_stage, -HOUR)
     mirror.clock.advance(300)
     assert set(run_due(mirror).values()) == {"incomplete"}
     after = mirror.cursor("tasks").cursor_at
@@ -175,10 +165,10 @@ def test_a_cursor_is_taken_back_once_for_one_step(stage: Stage, mirror: Mirror):
         mirror.clock.advance(300)
 
 
-def test_a_token_granted_by_a_wrong_clock_costs_one_refresh(stage: Stage, mirror: Mirror):
+def test_a_token_granted_by_a_wrong_clock_costs_one_refresh(own_stage: Stage, mirror: Mirror):
     """Its life counts from receipt, by our clock: set back, we learn from the portal that it is over."""
     assert statuses(mirror.sync()) == OK
-    set_ours(stage, -DAY)
+    set_ours(own_stage, -DAY)
     mirror.clock.advance(2 * HOUR)
     reports = mirror.sync()
 
@@ -254,12 +244,12 @@ def test_a_method_closed_by_a_wrong_clock_opens(database: Database, portal_id: i
     assert store.closed_methods(portal_id, now=clock.now()) == {}
 
 
-def test_sweeps_and_full_readings_of_a_future_that_never_came_are_due(stage: Stage, mirror: Mirror):
+def test_sweeps_and_full_readings_of_a_future_that_never_came_are_due(own_stage: Stage, mirror: Mirror):
     """A machine without a battery woke in another year, and was read from then."""
-    set_ours(stage, 400 * DAY)
+    set_ours(own_stage, 400 * DAY)
     mirror.connect(mirror.portal.admin_id)
     assert statuses(mirror.sync()) == OK
-    set_ours(stage, -400 * DAY)
+    set_ours(own_stage, -400 * DAY)
     mirror.connect(mirror.portal.admin_id)
     mirror.clock.advance(300)
     modes = {report.resource: report.mode for report in mirror.turn().reports}
@@ -267,13 +257,12 @@ def test_sweeps_and_full_readings_of_a_future_that_never_came_are_due(stage: Sta
     assert modes["tasks"] is Mode.FULL
 
 
-def test_what_the_portal_says_of_its_clock_is_kept_once(stage: Stage, mirror: Mirror):
+def test_what_the_portal_says_of_its_clock_is_kept_once(own_stage: Stage, mirror: Mirror):
     """A quiet run does not write it again."""
     mirror.sync()
+    ahead = mirror.standing().clock_ahead_seconds
+    assert ahead is not None
+    assert abs(ahead) < 2
     with mirror.database.read() as session:
-        row = portals.get_portal(session, mirror.portal_id)
-        assert row is not None
-        assert row.clock_ahead_seconds is not None
-        assert abs(row.clock_ahead_seconds) < 2
         assert session.scalar(select(Portal.scheduled_at)) is not None
         assert session.scalar(select(OAuthToken.version)) == 1

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from tests.integration.mirror import OK, Mirror, Stage, statuses
+from tests.conftest import app_settings
+from tests.integration.mirror import INTERVALS, OK, Mirror, Stage, statuses
 from worker.bitrix24.transport import Reply
 from worker.celery import SharedStop, create_app
 from worker.cli.run import GRACE_SECONDS
@@ -21,18 +22,15 @@ from worker.storage import leases
 from worker.storage.models import OAuthToken, Portal
 from worker.sync import engine
 from worker.sync.lease import LEASE
-from worker.sync.plan import Intervals
 from worker.sync.portal import DEADLINE, OVERTIME, Wish
 from worker.wiring import Wiring
 
-ROOT = Path(__file__).parents[2]
-INTERVALS = Intervals(sync=timedelta(minutes=5), reconcile=timedelta(days=1), full=timedelta(days=7))
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    with Stage(tmp_path) as stage:
-        yield stage.mirror(tasks=400, events=12, users=5, intervals=INTERVALS)
+def mirror(own_stage: Stage) -> Mirror:
+    return own_stage.mirror(tasks=400, events=12, users=5, intervals=INTERVALS)
 
 
 def slow(mirror: Mirror, seconds: float, *, requests: range) -> None:
@@ -130,9 +128,7 @@ def test_a_stop_while_another_process_renews_the_token_does_not_spin(tmp_path: P
             Settings.load(
                 {
                     "B24SYNC_DATA_DIR": str(tmp_path),
-                    "B24SYNC_OAUTH_URL": emulator.auth_url,
-                    "B24SYNC_CLIENT_ID": portal.client_id,
-                    "B24SYNC_CLIENT_SECRET": portal.client_secret,
+                    **app_settings(emulator, portal),
                 }
             ),
             stop,
@@ -175,9 +171,7 @@ class TestRenewal:
             Settings.load(
                 {
                     "B24SYNC_DATA_DIR": str(tmp_path),
-                    "B24SYNC_OAUTH_URL": emulator.auth_url,
-                    "B24SYNC_CLIENT_ID": made[0].client_id,
-                    "B24SYNC_CLIENT_SECRET": made[0].client_secret,
+                    **app_settings(emulator, made[0]),
                 }
             )
         )
