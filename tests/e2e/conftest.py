@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tests.conftest import app_settings
-from tests.faults.brokers import redis_database
+from tests.faults.brokers import NoneFree, redis_database
 from tests.ports import free_port
 from worker.config import Settings
 from worker.emulator import Emulator, PortalSpec
@@ -133,7 +133,7 @@ def redis_broker() -> Iterator[str]:
     with ExitStack() as taken:
         try:
             url = taken.enter_context(redis_database())
-        except LookupError as error:
+        except NoneFree as error:
             pytest.skip(f"needs a Redis database that nobody else uses on 127.0.0.1:6379: {error}")
         yield url
 

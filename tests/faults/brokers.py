@@ -9,16 +9,26 @@ from pathlib import Path
 from redis import Redis
 
 SERVER = "redis://127.0.0.1:6379"
+NUMBERS = range(1, 14)
+"""The databases that tests may take, and empty."""
+
+
+class NoneFree(Exception):
+    """Others have them all. A kind of its own: who skips for it skips for no mistake of ours."""
+
+
+def lock_of(number: int) -> Path:
+    return Path(tempfile.gettempdir(), f"b24sync-test-redis-{number}.lock")
 
 
 @contextmanager
 def redis_database() -> Iterator[str]:
     """The address of an empty database of Redis that nobody else takes meanwhile; emptied at the end.
 
-    Raises LookupError when all that may be taken are in use.
+    Raises NoneFree.
     """
-    for number in range(1, 14):
-        with Path(tempfile.gettempdir(), f"b24sync-test-redis-{number}.lock").open("w") as lock:
+    for number in NUMBERS:
+        with lock_of(number).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -31,4 +41,4 @@ def redis_database() -> Iterator[str]:
                 finally:
                     redis.flushdb()
                 return
-    raise LookupError("all databases of this Redis that tests may empty are in use")
+    raise NoneFree("all databases of this Redis that tests may empty are in use")

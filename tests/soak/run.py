@@ -12,7 +12,7 @@ import click
 from redis import RedisError
 from sqlalchemy import make_url
 
-from tests.faults.brokers import redis_database
+from tests.faults.brokers import NoneFree, redis_database
 from tests.integration.conftest import POSTGRES, server_database
 from tests.soak.soak import Figures, Plan, Soak
 
@@ -54,7 +54,7 @@ def main(portals: int, minutes: float, interval: int) -> None:
     with ExitStack() as taken:
         try:
             broker_url = taken.enter_context(redis_database())
-        except (LookupError, RedisError) as error:
+        except (NoneFree, RedisError) as error:
             sys.exit(f"no Redis to soak on: {error}")
         url, folder = taken.enter_context(server_database(POSTGRES)), Path(taken.enter_context(TemporaryDirectory()))
         plan = Plan(
