@@ -9,6 +9,7 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from tests.conftest import FakeClock, app_settings
 from worker.bitrix24.client import Client
@@ -20,7 +21,7 @@ from worker.storage.models import Account, Base, RejectedRecord
 from worker.storage.models import Portal as PortalRow
 from worker.storage.rejected import list_rejected
 from worker.storage.session import Database
-from worker.sync.lease import LeaseKeeper
+from worker.sync.lease import LEASE, LeaseKeeper
 from worker.sync.plan import Intervals
 from worker.sync.portal import Outcome, PortalSync, Wish
 from worker.sync.report import Mode, Report
@@ -110,7 +111,6 @@ class Stage:
         )
         mirror = Mirror(portal, settings, database, clock or self.clock, intervals)
         self._mirrors.append(mirror)
-        mirror.clock.beats.append(mirror.leases.renew)
         for user_id in accounts or [portal.admin_id]:
             mirror.connect(user_id)
         return mirror
@@ -134,6 +134,36 @@ class Stage:
         return self._elsewhere[url]
 
 
+class Died(BaseException):
+    """A process is gone: nothing of ours catches it."""
+
+
+@contextmanager
+def dying(database: Database, commit: int, *, kept: bool) -> Iterator[None]:
+    """The process is gone with its so-many-th COMMIT, from 1: right before it or, where that is `kept`, right after."""
+    write, begun = database.write, 0
+
+    @contextmanager
+    def counted() -> Iterator[Session]:
+        nonlocal begun
+        begun += 1
+        last = begun == commit
+        if begun > commit:
+            raise Died
+        with write() as session:
+            yield session
+            if last and not kept:
+                raise Died
+        if last:
+            raise Died
+
+    database.write = counted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        database.write = write  # type: ignore[method-assign]
+
+
 class Mirror:
     """One portal and the database that is to be its copy."""
 
@@ -142,17 +172,34 @@ class Mirror:
     ) -> None:
         self.portal = portal
         self.clock = clock
-        self.wiring = Wiring(settings)
-        self.wiring.clock = clock  # type: ignore[assignment]  # before anything was made with it
-        self.wiring.database = database  # shared by all mirrors of a stage: SQLAlchemy compiles its statements once
-        self.database = self.wiring.ready_database
+        self.database = database  # shared by all mirrors of a stage: SQLAlchemy compiles its statements once
         self.portal_id = 0
-        self.leases = LeaseKeeper(self.database, clock, "this process")
         self.chains = 1
         self._settings = settings
         self._intervals = intervals or Intervals(
             settings.sync_interval, settings.reconcile_interval, settings.full_interval
         )
+        self._start()
+
+    def _start(self) -> None:
+        """As a process: with nothing in memory."""
+        self.wiring = Wiring(self._settings)
+        self.wiring.clock = self.clock  # type: ignore[assignment]  # before anything was made with it
+        self.wiring.database = self.database
+        self.leases = LeaseKeeper(self.wiring.ready_database, self.clock, "this process")
+        self.clock.beats.append(self.leases.renew)
+
+    def stop(self) -> None:
+        """End what the process has running; the database stays."""
+        self.clock.beats.remove(self.leases.renew)
+        self.leases.stop()
+        self.wiring.transport.close()
+
+    def start_again(self) -> None:
+        """As another process, once the lease of this one, which is gone, has run out."""
+        self.stop()
+        self.clock.advance(LEASE.total_seconds())
+        self._start()
 
     def close(self) -> None:
         self.leases.stop()
@@ -189,7 +236,7 @@ class Mirror:
         )
 
     def _client_for(self, portal: PortalRow, account: Account) -> Client:
-        """With pauses that are not left to chance: the clock here jumps, and no heartbeat renews a lease meanwhile."""
+        """With pauses that are not left to chance: a story told again is the same."""
         client = self.wiring.client_for(portal, account)
         client._jitter = lambda: 0.5
         return client

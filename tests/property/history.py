@@ -66,6 +66,10 @@ class History:
         readers[self.accounts[0]] = self._calendars
         return _Eyes(self.portal.world, readers)  # type: ignore[return-value]  # it looks like one
 
+    @property
+    def _primary_alone(self) -> World:
+        return _Eyes(self.portal.world, {self.accounts[0]: self._calendars})  # type: ignore[return-value]
+
     def truth(self, window: tuple[datetime, datetime]) -> dict[str, Rows]:
         """What the mirror must hold now; the primary account's tasks and plan, the calendars of all."""
         view = self._view(window)
@@ -83,8 +87,9 @@ class History:
             "event_attendees",
             [{"event_id": each.parent_id, "user_id": each.owner_id, "status": each.status} for each in guests],
         )
-        calendars = _Calendars(self.world, self._view((now, now)))
-        self._remember("calendar_events", [calendars._event(event) for event in events])
+        for eyes in (self.world, self._primary_alone):  # the better view is not known before its account has read
+            calendars = _Calendars(eyes, self._view((now, now)))
+            self._remember("calendar_events", [calendars._event(event) for event in events])
         for user_id in self.accounts:
             for zone in {"UTC", self.portal.world.zone_of(user_id)}:
                 day = now.astimezone(ZoneInfo(zone)).date()

@@ -5,7 +5,7 @@ What a mirror cannot know yet is modelled by name (`Unseen`), and each kind ends
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, statuses
+from tests.integration.mirror import ENTITIES, OK, Died, Mirror, Stage, dying, statuses
 from tests.integration.statements import counted_writes
 from tests.property.history import History, parts
 from tests.property.people import VERBS, Draw, People
@@ -94,6 +94,14 @@ class Unseen:
             self.hidden.clear()
 
 
+class Before(NamedTuple):
+    """What was there before a run; `blind`: its account has no rights."""
+
+    cursors: dict[str, Cursor]
+    marked: dict[str, set[int]]
+    blind: bool
+
+
 class MirrorMachine(RuleBasedStateMachine):
     """One portal, one mirror, one or two accounts."""
 
@@ -152,9 +160,7 @@ class MirrorMachine(RuleBasedStateMachine):
             self.stage.emulator.portals.remove(self.portal)
             self.stage.emulator.token_server._portals.remove(self.portal)
         if hasattr(self, "mirror"):
-            self.mirror.leases.stop()
-            self.stage.clock.beats.remove(self.mirror.leases.renew)
-            self.mirror.wiring.transport.close()
+            self.mirror.stop()
             self.stage._mirrors.remove(self.mirror)
 
     @rule(acts=ACTS)
@@ -217,6 +223,32 @@ class MirrorMachine(RuleBasedStateMachine):
         self._run(mode, stop_after=stop_after, force=force, trouble=trouble)
         self.made_whole = False
 
+    @rule(
+        acts=ACTS,
+        mode=st.sampled_from((None, None, Mode.RECONCILE, Mode.FULL)),
+        commit=st.integers(1, 14),
+        kept=st.booleans(),
+    )
+    def people_act_and_a_run_dies(
+        self, acts: list[tuple[str, int]], mode: Mode | None, commit: int, kept: bool
+    ) -> None:
+        """Its process is gone, before or after one of its transactions; the next one starts with nothing in memory."""
+        self._act(acts)
+        before = self._before()
+        try:
+            with dying(self.mirror.database, commit, kept=kept):
+                self._run(mode)
+        except Died:
+            self.mirror.start_again()
+            self._authorize()
+            self.history.look()
+            self._check_rows(before, force=False)
+            self._note_hidden()
+            known = before.cursors["tasks"]
+            if self.mirror.cursor("tasks").cursor_at != known.cursor_at and not self._stitched("tasks", known):
+                _none(self._differences("tasks"))
+        self.made_whole = False
+
     @precondition(lambda self: not self.made_whole)
     @rule()
     def run_healthy_and_whole(self) -> None:
@@ -251,12 +283,10 @@ class MirrorMachine(RuleBasedStateMachine):
         trouble: Trouble | None = None,
     ) -> dict[str, Report]:
         """One turn, and all that must hold after it."""
-        cursors = {name: self.mirror.cursor(name) for name in TABLES}
-        marked = {table: self._marked(table) for table in MARKED}
+        before = self._before()
         if trouble:
             self._arm(*trouble)
         events_mode = self._events_mode()
-        blind = not self.portal.world.is_admin(self.portal.admin_id)
         today = self._today(timedelta(seconds=60))
         reports = self.mirror.sync(mode, stop_after=stop_after, force=force)
         self.portal.faults.clear()
@@ -269,23 +299,35 @@ class MirrorMachine(RuleBasedStateMachine):
             self.unseen.rubbish = True
         self.history.look()
 
-        _none(self.history.invented(self.mirror))
-        for table, before in marked.items():
-            believed = [own_id for own_id in self._marked(table) - before if self.history.shows(table, own_id)]
-            assert not believed, f"{table} {believed} are marked deleted, and the portal shows them"
-            if blind and cursors[table.split("_")[0]].complete_as_admin and not force:
-                hidden = [own_id for own_id in self._marked(table) - before if self.history.exists(table, own_id)]
-                assert not hidden, f"{table} {hidden} are marked deleted, and are only hidden since the rights are lost"
-        self._check_tasks(reports["tasks"], cursors["tasks"], rubbish=rubbish)
-        if trouble is None and not blind and reports["tasks"].status is Status.OK:
+        self._check_rows(before, force=force)
+        self._check_tasks(reports["tasks"], before.cursors["tasks"], rubbish=rubbish)
+        if trouble is None and not before.blind and reports["tasks"].status is Status.OK:
             self._check_events(events_mode)
-        self._check_users(reports["users"], cursors["users"], rubbish=rubbish)
+        self._check_users(reports["users"], before.cursors["users"], rubbish=rubbish)
         spoiled = trouble is not None and trouble[0] in (*PAGES, *RUBBISH)
         if today == self._today() and not spoiled:
             for name in ("planner", "calendar"):
                 if reports[name].status is Status.OK:
                     _none(self._differences(*TABLES[name]))
         return reports
+
+    def _before(self) -> Before:
+        return Before(
+            {name: self.mirror.cursor(name) for name in TABLES},
+            {table: self._marked(table) for table in MARKED},
+            blind=not self.portal.world.is_admin(self.portal.admin_id),
+        )
+
+    def _check_rows(self, before: Before, *, force: bool) -> None:
+        """Nothing is invented, and nothing is marked deleted that may not be."""
+        _none(self.history.invented(self.mirror))
+        for table, marked in before.marked.items():
+            new = self._marked(table) - marked
+            believed = [own_id for own_id in new if self.history.shows(table, own_id)]
+            assert not believed, f"{table} {believed} are marked deleted, and the portal shows them"
+            if before.blind and before.cursors[table.split("_")[0]].complete_as_admin and not force:
+                hidden = [own_id for own_id in new if self.history.exists(table, own_id)]
+                assert not hidden, f"{table} {hidden} are marked deleted, and are only hidden since the rights are lost"
 
     def _arm(self, kind: str, method: str | None, after: int, times: int) -> None:
         """A page of a calendar that goes wrong twice in a row is believed: it has no count to tell."""
@@ -297,14 +339,8 @@ class MirrorMachine(RuleBasedStateMachine):
     def _check_tasks(self, report: Report, before: Cursor, *, rubbish: bool) -> None:
         """An earned cursor says that all before it was read; and an ok what its mode promises."""
         now = self.mirror.cursor("tasks")
-        is_admin = self.portal.world.is_admin(self.portal.admin_id)
-        if not is_admin:
-            shown = {task_id for task_id in self.portal.world.tasks if self.history.shows("tasks", task_id)}
-            self.unseen.hidden |= (self.portal.world.tasks.keys() | self.mirror.ids("tasks")) - shown
-        moved = self._moved(report, before, now)
-        bookmark = Bookmark.load(before.bookmark)
-        stitched = bookmark is not None and bool(bookmark.last_id) and bookmark.cursor == now.cursor_at
-        if not moved or stitched:
+        self._note_hidden()
+        if not self._moved(report, before, now) or self._stitched("tasks", before):
             return
         swept = now.last_reconcile_at != before.last_reconcile_at
         assert swept or report.status is not Status.OK or report.mode not in {Mode.FULL, Mode.RECONCILE}
@@ -312,7 +348,7 @@ class MirrorMachine(RuleBasedStateMachine):
             self.unseen.swept()
         if report.mode is Mode.FULL and not rubbish:
             restored = set(self.people.restored)
-            self.unseen.reread(with_rights=is_admin)
+            self.unseen.reread(with_rights=self.portal.world.is_admin(self.portal.admin_id))
             if not swept:
                 self.people.restored |= restored
         _none(self._differences("tasks"))
@@ -329,11 +365,24 @@ class MirrorMachine(RuleBasedStateMachine):
             assert self.portal.queue.rows == [], "what was taken is confirmed"
 
     def _check_users(self, report: Report, before: Cursor, *, rubbish: bool) -> None:
-        now = self.mirror.cursor("users")
-        bookmark = Bookmark.load(before.bookmark)
-        stitched = bookmark is not None and bool(bookmark.last_id)
-        if self._moved(report, before, now) and not stitched and not rubbish:
+        moved = self._moved(report, before, self.mirror.cursor("users"))
+        if moved and not self._stitched("users", before) and not rubbish:
             _none(self._differences("users"))
+
+    def _note_hidden(self) -> None:
+        """What an account without rights did not see in a run."""
+        if not self.portal.world.is_admin(self.portal.admin_id):
+            shown = {task_id for task_id in self.portal.world.tasks if self.history.shows("tasks", task_id)}
+            self.unseen.hidden |= (self.portal.world.tasks.keys() | self.mirror.ids("tasks")) - shown
+
+    def _stitched(self, resource: str, before: Cursor) -> bool:
+        """Whether the listing that has just earned a cursor is put together from two runs."""
+        bookmark = Bookmark.load(before.bookmark)
+        return (
+            bookmark is not None
+            and bool(bookmark.last_id)
+            and bookmark.cursor == self.mirror.cursor(resource).cursor_at
+        )
 
     @staticmethod
     def _moved(report: Report, before: Cursor, now: Cursor) -> bool:
