@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from worker.emulator import SECOND, Emulator, Portal
+from worker.sync.lease import HEARTBEAT_SECONDS
 
 FIRST_WORLD = pytest.mark.skip(reason="--second-world turns round the very answer that it is about")
 
@@ -37,9 +38,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(FIRST_WORLD)
 
 
-BEAT = 15.0
-
-
 class FakeClock:
     """A clock that moves only when told; sleeping moves it."""
 
@@ -48,7 +46,7 @@ class FakeClock:
         self._monotonic = 0.0
         self.slept: list[float] = []
         self.beats: list[Callable[[], None]] = []
-        """What other threads would do every 15 seconds while this one sleeps."""
+        """What the heartbeats of leases would do while this one sleeps."""
 
     def now(self) -> datetime:
         return self._now
@@ -59,8 +57,8 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         while seconds > 0:
-            self.advance(min(seconds, BEAT))
-            seconds -= BEAT
+            self.advance(min(seconds, HEARTBEAT_SECONDS))
+            seconds -= HEARTBEAT_SECONDS
             for beat in self.beats:
                 beat()
 

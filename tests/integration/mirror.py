@@ -9,7 +9,6 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from tests.conftest import FakeClock, app_settings
 from worker.bitrix24.client import Client
@@ -132,36 +131,6 @@ class Stage:
             self._elsewhere[url] = Database(url)
             migrate.upgrade(self._elsewhere[url])
         return self._elsewhere[url]
-
-
-class Died(BaseException):
-    """A process is gone: nothing of ours catches it."""
-
-
-@contextmanager
-def dying(database: Database, commit: int, *, kept: bool) -> Iterator[None]:
-    """The process is gone with its so-many-th COMMIT, from 1: right before it or, where that is `kept`, right after."""
-    write, begun = database.write, 0
-
-    @contextmanager
-    def counted() -> Iterator[Session]:
-        nonlocal begun
-        begun += 1
-        last = begun == commit
-        if begun > commit:
-            raise Died
-        with write() as session:
-            yield session
-            if last and not kept:
-                raise Died
-        if last:
-            raise Died
-
-    database.write = counted  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        database.write = write  # type: ignore[method-assign]
 
 
 class Mirror:

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.integration.mirror import ENTITIES, OK, Died, Mirror, Stage, dying, statuses
+from tests.integration.deaths import Died, dying
+from tests.integration.mirror import ENTITIES, OK, Mirror, Stage, statuses
 from tests.integration.statements import counted_writes
 from tests.property.history import History, parts
 from tests.property.people import VERBS, Draw, People

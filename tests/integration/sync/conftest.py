@@ -42,17 +42,20 @@ def due_in(mirror: Mirror) -> float:
     return (due - mirror.clock.now()).total_seconds()
 
 
-def lose_lease(mirror: Mirror, *, after: int = 1) -> None:
-    """A turn whose process sleeps for too long as soon as so many requests were answered."""
+def lose_lease(mirror: Mirror, *, after: int = 1) -> set[int]:
+    """A turn whose process sleeps too long once so many requests were answered. Returns the tasks it had by then."""
+    held: list[set[int]] = []
 
     def slept() -> bool:
         if mirror.portal.requests.http >= after:
+            held.append(mirror.ids("tasks"))
             mirror.clock.advance(61)
         return False
 
     mirror.portal.requests.reset()
     with pytest.raises(LeaseLost):
         mirror.engine(stopping=slept).run(mirror.portal_id, Wish(at_once=True))
+    return held[0]
 
 
 def starts(mirror: Mirror, event_id: int) -> list[datetime]:

@@ -165,8 +165,15 @@ def test_a_lease_lost_in_the_middle_commits_no_further_row(mirror: Mirror, batch
 
 
 def test_a_lease_that_ran_out_while_the_portal_was_silent_commits_nothing(mirror: Mirror):
-    """Though nobody took it: the process cannot know."""
-    lose_lease(mirror, after=3)
+    """Though nobody took it: the process cannot know. What it read in time stays, and the next run reads the rest."""
+    held = lose_lease(mirror, after=7)
+    assert 0 < len(held) < TASKS
+    assert mirror.ids("tasks") == held
+    assert mirror.cursor("tasks").cursor_at is None
+
+    mirror.clock.advance(61)
+    assert statuses(mirror.sync()) == OK
+    assert mirror.differences() == []
 
 
 def test_what_changes_during_a_first_run_is_found_by_the_second(mirror: Mirror):

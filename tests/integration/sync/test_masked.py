@@ -56,6 +56,13 @@ def both(stage: Stage, portal: Portal) -> Mirror:
     return mirror
 
 
+def let_the_others_wait(mirror: Mirror) -> None:
+    """All accounts but the primary one must be authorized again."""
+    with mirror.database.write() as session:
+        for account in list_accounts(session, mirror.portal_id):
+            account.status = "ok" if account.is_primary else "needs_reauth"
+
+
 def event(mirror: Mirror, event_id: int) -> dict[str, Any]:
     return mirror.row("calendar_events", event_id)
 
@@ -248,9 +255,7 @@ def test_a_calendar_that_is_hidden_from_one_account_is_left_to_its_owners(stage:
     assert {stays, goes} <= mirror.ids("calendar_events")
 
     if dead:
-        with mirror.database.write() as session:
-            for account in list_accounts(session, mirror.portal_id):
-                account.status = "ok" if account.is_primary else "needs_reauth"
+        let_the_others_wait(mirror)
     portal.delete_event(goes)
     reports = mirror.sync()
     assert reports["calendar"].deleted == (0 if dead else 1)
@@ -263,12 +268,24 @@ def test_an_administrator_judges_for_an_account_that_waits(both: Mirror):
     """Nothing is hidden from it but content."""
     event_id = secret(both.portal)
     settled(both)
-    with both.database.write() as session:
-        for account in list_accounts(session, both.portal_id):
-            account.status = "ok" if account.is_primary else "needs_reauth"
+    let_the_others_wait(both)
     both.portal.delete_event(event_id)
     both.sync()
     assert event(both, event_id)["deleted_at"]
+
+
+def test_what_only_an_account_that_waits_is_shown_has_the_mask_that_the_other_one_sees(both: Mirror):
+    """The run says that it failed; its content is told as soon as its owner's account reads again."""
+    let_the_others_wait(both)
+    event_id = secret(both.portal, private=True)
+    assert statuses(both.sync()) == OK | {"planner": "failed", "calendar": "failed"}
+    row = event(both, event_id)
+    assert (row["name"], row["masked"]) == ("[Busy]", True)
+
+    both.connect(host_of(both.portal))
+    settled(both)
+    row = event(both, event_id)
+    assert (row["name"], row["masked"]) == ("Surgery", False)
 
 
 def test_a_title_is_not_covered_by_less_and_follows_when_it_is_shown(stage: Stage):

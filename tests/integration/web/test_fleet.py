@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import FakeClock
-from tests.integration.counting import counted_statements
 from tests.integration.stage import Stage
+from tests.integration.statements import noted_statements
 from tests.integration.web.fleet import INTERVAL, KINDS, add_fleet, add_portals, failed, late, waiting, well
 from worker.overview import look
 from worker.storage.ranking import Rank
@@ -22,7 +22,7 @@ from worker.wiring import Wiring
 
 def test_the_state_of_thirty_portals_takes_as_many_questions_as_that_of_three(database: Database, clock: FakeClock):
     def questions(portals: int) -> int:
-        with counted_statements() as statements:
+        with noted_statements() as statements:
             assert len(look(database, clock.now()).as_dict()["portals"]) == portals
         return len(statements)
 
@@ -44,7 +44,7 @@ def test_a_page_about_thirty_portals_takes_as_many_questions_as_one_about_three(
         client.get(path)  # the schema is looked at once
 
         def questions() -> int:
-            with counted_statements() as statements:
+            with noted_statements() as statements:
                 assert client.get(path).status_code == 200
             return len(statements)
 
