@@ -42,11 +42,8 @@ class Killing:
         self.lost = 0
         self._programs = programs
         self._life = Life(here.portal, seed)
-        self._copy = Mirror.__new__(Mirror)
-        settings = here.settings
-        self._copy.__init__(  # type: ignore[misc]
-            here.portal, settings, here.wiring.database, here.wiring.clock, Intervals(*[timedelta(days=1)] * 3)
-        )
+        intervals = Intervals(*[timedelta(days=1)] * 3)
+        self._copy = Mirror(here.portal, here.settings, here.wiring.database, here.wiring.clock, intervals)
         self._copy.portal_id = here.connect()
 
     def run(self, kills: int) -> None:

@@ -110,9 +110,16 @@ class Stage:
         )
         mirror = Mirror(portal, settings, database, clock or self.clock, intervals)
         self._mirrors.append(mirror)
+        mirror.clock.beats.append(mirror.beat)
         for user_id in accounts or [portal.admin_id]:
             mirror.connect(user_id)
         return mirror
+
+    def let_go(self, mirror: "Mirror") -> None:
+        """Of a stage with many mirrors: this one is not needed any more."""
+        self._mirrors.remove(mirror)
+        mirror.clock.beats.remove(mirror.beat)
+        mirror.stop()
 
     @contextmanager
     def lent_mirror(self, **how: Any) -> Iterator["Mirror"]:  # noqa: ANN401 - as `mirror`
@@ -156,11 +163,13 @@ class Mirror:
         self.wiring.clock = self.clock  # type: ignore[assignment]  # before anything was made with it
         self.wiring.database = self.database
         self.leases = LeaseKeeper(self.wiring.ready_database, self.clock, "this process")
-        self.clock.beats.append(self.leases.renew)
+
+    def beat(self) -> None:
+        """What the thread of leases does now and then; the time that a clock jumps over gives it no occasion to."""
+        self.leases.renew()
 
     def stop(self) -> None:
         """End what the process has running; the database stays."""
-        self.clock.beats.remove(self.leases.renew)
         self.leases.stop()
         self.wiring.transport.close()
 

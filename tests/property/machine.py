@@ -119,8 +119,7 @@ class MirrorMachine(RuleBasedStateMachine):
             self.stage.emulator.portals.remove(self.portal)
             self.stage.emulator.token_server._portals.remove(self.portal)
         if hasattr(self, "mirror"):
-            self.mirror.stop()
-            self.stage._mirrors.remove(self.mirror)
+            self.stage.let_go(self.mirror)
 
     @rule(acts=ACTS)
     def people_act(self, acts: list[tuple[str, int]]) -> None:
