@@ -40,7 +40,7 @@ format: $(STAMP) ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 test: $(STAMP) ## All tests but the long ones (ARGS="-k name" for some)
-	$(BIN)/pytest -n 3 --dist loadfile -m "not long" $(ARGS)
+	$(BIN)/pytest -n 4 --dist loadfile -m "not long" $(ARGS)
 
 test-long: $(STAMP) ## Longer stories of the same kind, bounded to 15 minutes
 	timeout 900 $(BIN)/pytest -n 2 --dist loadfile -m long $(addprefix --ignore=,$(WHOLE_PROGRAMS)) $(ARGS)
