@@ -209,6 +209,25 @@ def test_an_administrator_who_is_none_any_more_polls(mirror: Mirror):
     assert mirror.standing().events_mode == "confirm"
 
 
+def test_what_was_queued_while_the_account_had_no_rights_is_read_one_turn_after_they_are_back(mirror: Mirror):
+    """A task is deleted meanwhile: the first turn finds the events in force again, and the next one reads the queue."""
+    mirror.portal.set_admin(mirror.portal.admin_id, False)
+    mirror.connect(mirror.portal.admin_id)
+    mirror.sync()
+    gone = ids(mirror)[0]
+    mirror.portal.delete_task(gone)
+    assert mirror.portal.queue.rows
+    mirror.portal.set_admin(mirror.portal.admin_id, True)
+    mirror.connect(mirror.portal.admin_id)
+
+    assert statuses(mirror.sync()) == OK
+    assert gone in mirror.ids("tasks")
+    assert mirror.standing().events_mode == "confirm"
+    assert mirror.sync()["tasks"].deleted == 1
+    assert gone not in mirror.ids("tasks")
+    assert mirror.portal.queue.rows == []
+
+
 # What events tell.
 
 
