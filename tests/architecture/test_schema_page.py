@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import inspect
 
 from tests.architecture.schema_page import VIEWS, page
-from worker.storage import migrate
+from worker.storage import schema
 from worker.storage.session import Database
 
 PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
@@ -17,7 +17,7 @@ WRITE = bool(os.environ.get("WRITE_SCHEMA"))
 def views(folder: Path) -> dict[str, list[str]]:
     """The views of a new database, with their columns."""
     database = Database(f"sqlite:///{folder / 'b24sync.db'}")
-    migrate.ensure(database)
+    schema.ensure(database)
     with database.read() as session:
         inspector = inspect(session.connection())
         found = {name: [c["name"] for c in inspector.get_columns(name)] for name in inspector.get_view_names()}

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.faults import fleet
-from worker.storage import migrate
+from worker.storage import migrate, revisions
 from worker.storage.session import Database
 
 STATEMENTS = [
@@ -29,7 +29,7 @@ def test_a_killed_migration_is_followed_by_a_whole_one(empty_url: str, statement
     try:
         migrate.upgrade(database)
 
-        assert migrate.current(database) == migrate.head()
+        assert revisions.current(database) == revisions.head()
         assert migrate.check(database) == []
         with database.read() as session:
             assert session.scalar(text("SELECT count(*) FROM portal_freshness")) == 0

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from tests.integration.stage import SMALL, Stage
 from worker.clock import Clock
 from worker.emulator import Emulator
-from worker.storage import migrate
+from worker.storage import migrate, schema
 from worker.storage.connections import register_account
 from worker.storage.models import Account, Base
 from worker.storage.session import Database
@@ -124,7 +124,7 @@ def connect(session: Session, now: datetime, **told: object) -> Account:
 def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     """A migrated SQLite of its own, for tests that need no other."""
     database = Database(f"sqlite:///{tmp_path / 'b24sync.db'}")
-    migrate.ensure(database)
+    schema.ensure(database)
     yield database
     database.dispose()
 

@@ -14,7 +14,7 @@ from tests.conftest import FakeClock, app_settings
 from worker.bitrix24.client import Client
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
-from worker.storage import migrate, portals
+from worker.storage import migrate, portals, schema
 from worker.storage.cursors import Cursor, load_cursor
 from worker.storage.models import Account, Base, RejectedRecord
 from worker.storage.models import Portal as PortalRow
@@ -63,7 +63,7 @@ class Stage:
         self._folder = folder
         self._mirrors: list[Mirror] = []
         self._database = Database(f"sqlite:///{folder / 'b24sync.db'}")
-        migrate.ensure(self._database)
+        schema.ensure(self._database)
         self._elsewhere: dict[str, Database] = {}
 
     def __enter__(self) -> Self:

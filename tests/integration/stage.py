@@ -27,7 +27,7 @@ from tests.ports import free_port
 from worker.cli import program
 from worker.config import Settings
 from worker.emulator import Emulator, Portal, PortalSpec
-from worker.storage import migrate
+from worker.storage import schema
 from worker.storage.models import Base
 from worker.storage.session import Database
 from worker.wiring import Wiring
@@ -42,7 +42,7 @@ def _migrated() -> Path:
     file = Path(tempfile.mkdtemp(prefix="b24sync-test-")) / "b24sync.db"
     atexit.register(shutil.rmtree, file.parent, ignore_errors=True)
     database = Database(f"sqlite:///{file}")
-    migrate.ensure(database)
+    schema.ensure(database)
     database.dispose()
     return file
 

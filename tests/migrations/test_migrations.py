@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from worker.errors import SchemaError
-from worker.storage import migrate, schema
+from worker.storage import migrate, revisions, schema
 from worker.storage.models import Base
 from worker.storage.session import Database
 
@@ -32,11 +32,11 @@ def set_revision(database: Database, revision: str) -> None:
 def test_upgrade_makes_what_the_models_say(new_database: Open):
     """From nothing, the migrations lead to the models' tables and to no difference."""
     database = new_database()
-    assert migrate.current(database) is None
+    assert revisions.current(database) is None
 
     migrate.upgrade(database)
 
-    assert migrate.current(database) == migrate.head()
+    assert revisions.current(database) == revisions.head()
     assert tables_of(database) == {*Base.metadata.tables, "alembic_version"}
     assert migrate.check(database) == []
 
@@ -58,18 +58,18 @@ def test_down_and_up_again(new_database: Open):
 
 def test_there_is_one_head():
     """Two branches of migrations would leave it to chance which one runs."""
-    script = ScriptDirectory(str(schema.scripts()))
+    script = ScriptDirectory(str(revisions.scripts()))
 
-    assert script.get_heads() == [migrate.head()]
+    assert script.get_heads() == [revisions.head()]
 
 
 def test_a_files_name_tells_its_revision():
     """Whoever only wants to know whether something is due need not load the migrations."""
-    script = ScriptDirectory(str(schema.scripts()))
-    revisions = {one.revision: Path(one.path).name for one in script.walk_revisions()}
+    script = ScriptDirectory(str(revisions.scripts()))
+    files = {one.revision: Path(one.path).name for one in script.walk_revisions()}
 
-    assert all(name.startswith(f"{revision}_") for revision, name in revisions.items())
-    assert schema._revisions() == revisions.keys()
+    assert all(name.startswith(f"{revision}_") for revision, name in files.items())
+    assert revisions.known() == files.keys()
 
 
 def test_check_tells_a_difference(new_database: Open):
@@ -117,15 +117,15 @@ def test_ensure_makes_sqlite_and_names_the_command_elsewhere(new_database: Open)
     """SQLite is nobody else's to change; a server's schema is its operator's."""
     database = new_database()
     if database.dialect == "sqlite":
-        migrate.ensure(database)
+        schema.ensure(database)
     else:
         with pytest.raises(SchemaError, match=r"has no schema yet: run `b24sync db upgrade`"):
-            migrate.ensure(database)
+            schema.ensure(database)
         migrate.upgrade(database)
 
-    migrate.ensure(database)
+    schema.ensure(database)
 
-    assert migrate.current(database) == migrate.head()
+    assert revisions.current(database) == revisions.head()
 
 
 def test_a_database_ahead_of_the_program_is_left_alone(new_database: Open):
@@ -134,11 +134,11 @@ def test_a_database_ahead_of_the_program_is_left_alone(new_database: Open):
     migrate.upgrade(database)
     set_revision(database, "9999")
 
-    for act in (migrate.ensure, migrate.upgrade):
+    for act in (schema.ensure, migrate.upgrade):
         with pytest.raises(SchemaError, match=r"ahead of this program.*9999.*upgrade b24sync"):
             act(database)
 
-    assert migrate.current(database) == "9999"
+    assert revisions.current(database) == "9999"
 
 
 def test_two_upgrades_at_once(new_database: Open):
@@ -155,7 +155,7 @@ def test_ensure_of_four_threads_on_one_new_file(tmp_path: Path):
         opened.append(Database(f"sqlite:///{tmp_path / 'new' / 'b24sync.db'}"))
         return opened[-1]
 
-    assert raced(migrate.ensure, open_one, 4) == []
+    assert raced(schema.ensure, open_one, 4) == []
     assert migrate.check(opened[0]) == []
     for database in opened:
         database.dispose()

@@ -12,7 +12,7 @@ from sqlalchemy import MetaData, Row, Table, text
 
 from worker.cli import program
 from worker.overview import look
-from worker.storage import migrate
+from worker.storage import migrate, revisions
 from worker.storage.cipher import Cipher
 from worker.storage.session import Database
 from worker.storage.tokens import SqlTokenStore
@@ -251,4 +251,4 @@ def test_any_command_upgrades_a_sqlite_of_the_first_version(tmp_path: Path, monk
 
     assert shown.exit_code == 0, shown.output
     assert "acme.bitrix24.com" in shown.stdout
-    assert f"schema {migrate.head()}" in shown.stdout
+    assert f"schema {revisions.head()}" in shown.stdout

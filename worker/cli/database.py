@@ -3,7 +3,7 @@
 import click
 
 from worker.cli.console import App, amount, pass_app, say
-from worker.storage import migrate
+from worker.storage import migrate, revisions
 from worker.storage.cipher import Cipher, add_key_to_file, load_or_create_key_file, rotate
 
 
@@ -27,7 +27,7 @@ def upgrade(app: App) -> None:
       b24sync db upgrade
     """
     migrate.upgrade(app.wiring.database)
-    say(f"the schema is at revision {migrate.head()}")
+    say(f"the schema is at revision {revisions.head()}")
 
 
 @db.command("current")
@@ -41,7 +41,7 @@ def current(app: App) -> None:
     Example:
       b24sync db current
     """
-    revision = migrate.current(app.wiring.database)
+    revision = revisions.current(app.wiring.database)
     if revision is None:
         say("the database has no schema yet: run `b24sync db upgrade`")
     else:
@@ -60,9 +60,9 @@ def check(ctx: click.Context) -> None:
       b24sync db check
     """
     database = ctx.ensure_object(App).wiring.database
-    revision = migrate.current(database)
-    if revision != migrate.head():
-        say(f"the schema is at {revision or 'no revision'}, this program needs {migrate.head()}: `b24sync db upgrade`")
+    revision, head = revisions.current(database), revisions.head()
+    if revision != head:
+        say(f"the schema is at {revision or 'no revision'}, this program needs {head}: `b24sync db upgrade`")
         ctx.exit(1)
     differences = migrate.check(database)
     say(*differences or ["the schema is right"])

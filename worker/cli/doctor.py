@@ -12,7 +12,7 @@ from worker.cli.console import App, amount, pass_app, plain, say, stdout
 from worker.cli.doctor_portal import examine_account, examine_portal
 from worker.cli.doctor_probe import examine_behaviour
 from worker.cli.findings import Finding, Verdict, guarded
-from worker.storage import migrate, portals
+from worker.storage import migrate, portals, revisions
 from worker.storage.cursors import load_cursors
 from worker.storage.tokens import token_dates
 
@@ -121,8 +121,8 @@ def _schema(app: App) -> Iterator[Finding]:
     database = app.wiring.ready_database
     differences = migrate.check(database)
     if differences:
-        text = f"the schema differs from revision {migrate.head()}: {'; '.join(differences)[:500]}"
+        text = f"the schema differs from revision {revisions.head()}: {'; '.join(differences)[:500]}"
         yield Finding(Verdict.PROBLEM, f"{text}; restore a backup, or mirror into a new database")
     else:
         where = database.url.render_as_string(hide_password=True)
-        yield Finding(Verdict.OK, f"the database {where} is at revision {migrate.head()}")
+        yield Finding(Verdict.OK, f"the database {where} is at revision {revisions.head()}")

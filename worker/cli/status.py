@@ -14,7 +14,7 @@ from rich.text import Text
 from worker.cli.console import App, ago, ahead, coloured, now, pass_app, plain, stdout
 from worker.overview import AccountState, Overview, PortalState, look
 from worker.storage.ranking import Rank
-from worker.storage.schema import current
+from worker.storage.revisions import current
 from worker.web import texts
 from worker.web.listing import Listing, list_portals
 from worker.web.needs import needs

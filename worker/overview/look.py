@@ -17,8 +17,8 @@ from worker.storage.freshness import whole_at
 from worker.storage.lookup import within
 from worker.storage.models import Account, Base, CalendarEvent, OAuthToken, PlannerTask, Portal, Task, User
 from worker.storage.rejected import count_all_rejected
+from worker.storage.revisions import current
 from worker.storage.runs import last_errors
-from worker.storage.schema import current
 from worker.storage.session import Database
 from worker.storage.upsert import count_all_live, count_live
 

@@ -18,10 +18,8 @@ from sqlalchemy.exc import OperationalError
 from worker.errors import SchemaError
 from worker.storage.models import Base
 from worker.storage.resume import resumed
-from worker.storage.schema import current, ensure, head, refuse_newer, scripts
+from worker.storage.revisions import refuse_newer, scripts
 from worker.storage.session import Database
-
-__all__ = ["check", "current", "downgrade", "ensure", "head", "upgrade"]
 
 LOCK_KEY = 8_624_001  # PostgreSQL names advisory locks by number
 LOCK_NAME = "b24sync_migrate"

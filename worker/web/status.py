@@ -12,7 +12,7 @@ from worker.overview import AccountState, PortalState, ResourceState
 from worker.storage import history
 from worker.storage.history import Changed, RejectedView, RunView
 from worker.storage.ranking import Counts, Rank
-from worker.storage.schema import current
+from worker.storage.revisions import current
 from worker.sync.account import WAITING
 from worker.web import strips, texts
 from worker.web.context import wiring

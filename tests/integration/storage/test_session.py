@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tests.integration.conftest import connect
 from worker.clock import Clock
 from worker.errors import UsageError
-from worker.storage import migrate
+from worker.storage import migrate, revisions
 from worker.storage.models import Portal
 from worker.storage.session import Database
 
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_made_is_told(tmp_path: Path):
     database = Database(f"sqlite:///{tmp_path}/file/b24sync.db")
 
     with pytest.raises(UsageError, match=r"the database file .*/file/b24sync.db cannot be made"):
-        migrate.current(database)
+        revisions.current(database)
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path):
@@ -190,7 +190,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path):
     database = Database(f"sqlite:///{tmp_path}/notes.txt")
 
     with pytest.raises(UsageError, match=r"notes.txt cannot be used: file is not a database"):
-        migrate.current(database)
+        revisions.current(database)
 
 
 def test_an_error_tells_no_values(database: Database):
